@@ -1,0 +1,45 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// The table of contents: every endpoint is an executable of this name in Sources/handlers.
+let endpoints = [
+    // accounts
+    "signup", "send-otp", "verify-otp", "get-me",
+    // chat
+    "create-chatroom", "list-chatrooms", "get-chatroom", "send-message", "list-messages", "get-message",
+    // operation
+    "health", "ready",
+]
+
+let package = Package(
+    name: "gemini-chat-backend",
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CFCGI", path: "Sources/Common/C/fcgi", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
+        .systemLibrary(name: "CLinux", path: "Sources/Common/C/linux"),
+        .systemLibrary(
+            name: "CPQ", path: "Sources/Common/C/pq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+        .systemLibrary(
+            name: "CSodium", path: "Sources/Common/C/sodium", pkgConfig: "libsodium",
+            providers: [.apt(["libsodium-dev"])]),
+        .systemLibrary(
+            name: "CCurl", path: "Sources/Upstream/C/curl", pkgConfig: "libcurl",
+            providers: [.apt(["libcurl4-openssl-dev"])]),
+        .target(
+            name: "Common", dependencies: ["CFCGI", "CLinux", "CPQ", "CSodium"], exclude: ["C"],
+            resources: [.embedInCode("Schema")]),
+        .target(name: "Upstream", dependencies: ["CCurl", "Common"], exclude: ["C"]),
+        .target(name: "SandboxHTTP", path: "Sources/sandbox/http"),
+        .executableTarget(
+            name: "sandbox-gemini",
+            dependencies: ["SandboxHTTP", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Sources/sandbox/gemini"),
+        .executableTarget(
+            name: "cron-worker",
+            dependencies: ["Common", "Upstream", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    ]
+        + endpoints.map { .executableTarget(name: $0, dependencies: ["Common"], path: "Sources/handlers/\($0)") }
+)

@@ -1,0 +1,56 @@
+/// Who sent a request, by their access token. Whether the session still lives is for the statement to find out.
+public struct Caller: Sendable {
+    public let user: ID
+    public let session: ID
+
+    /// Selects `user_id` of the caller while their session lives, and nothing after: what every statement of a
+    /// protected endpoint starts from, as `with caller as (…)`.
+    public var live: SQL {
+        """
+        select user_id from sessions
+        where user_id = \(user) and id = \(session) and ended_at is null and expires_at > now()
+        """
+    }
+}
+
+extension Request {
+    /// The caller; 401 without a token that we made and that is good now.
+    public func caller() throws -> Caller {
+        let parts = (header("AUTHORIZATION") ?? "").split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else {
+            throw Problem.unauthorized("token_missing", "This needs Authorization: Bearer and an access token.")
+        }
+        let token = try Token(parts[1])
+        return Caller(user: token.sub, session: token.sid)
+    }
+}
+
+extension Database {
+    /// The rows of a statement that starts from `Caller.live` and joins to it, with an outer join, what the caller asks
+    /// for: no row at all means that the session has ended, a row without an `id` that the thing is not theirs.
+    public func found<Row: Decodable>(_ type: Row.Type = Row.self, _ statement: SQL) throws -> [Row] {
+        let rows = try rows(Found<Row>.self, statement)
+        if rows.isEmpty { throw Problem.sessionEnded }
+        return try rows.map { row in
+            guard let value = row.value else { throw Problem.notFound }
+            return value
+        }
+    }
+}
+
+extension Problem {
+    /// The session of a token was ended, or is over.
+    public static let sessionEnded = unauthorized("session_ended", "This session has ended; sign in again.")
+}
+
+/// A row whose `id` is NULL is the empty side of an outer join.
+public struct Found<Row: Decodable>: Decodable {
+    public let value: Row?
+
+    private enum Keys: String, CodingKey { case id }
+
+    public init(from decoder: any Decoder) throws {
+        let isEmpty = try decoder.container(keyedBy: Keys.self).decodeNil(forKey: .id)
+        value = isEmpty ? nil : try Row(from: decoder)
+    }
+}

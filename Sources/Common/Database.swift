@@ -1,0 +1,283 @@
+import CPQ
+import Glibc
+
+/// One connection to Postgres, opened when it is first needed and again after it was lost.
+///
+/// Statements are prepared once a connection and found again by their text. Nothing here is for use by several threads.
+public final class Database {
+    private let conninfo: String
+    private let prepares: Bool
+    private let timeout: Int
+    private var connection: OpaquePointer?
+    private var prepared: [String: Prepared] = [:]
+    private var channels: Set<String> = []
+    private var inTransaction = false
+
+    private struct Prepared {
+        let name: String
+        var columns: [String: Int32]?
+    }
+
+    /// - Parameters:
+    ///   - conninfo: any form that libpq takes (its documentation, 34.1.1), several hosts included.
+    ///   - prepares: whether statements are prepared; false behind a transaction pooler.
+    ///   - timeout: milliseconds after which a statement is given up.
+    public init(
+        _ conninfo: String = Settings.databaseURL, prepares: Bool = Settings.preparedStatements,
+        timeout: Int = Settings.statementTimeout
+    ) {
+        self.conninfo = conninfo
+        self.prepares = prepares
+        self.timeout = timeout
+        // Sent as start-up parameters that poolers know: Timestamp depends on both.
+        setenv("PGTZ", "UTC", 1)
+        setenv("PGDATESTYLE", "ISO", 1)
+        setenv("PGCLIENTENCODING", "UTF8", 1)
+    }
+
+    deinit { close() }
+
+    /// All rows of a statement.
+    public func rows<Row: Decodable>(_ type: Row.Type = Row.self, _ statement: SQL) throws -> [Row] {
+        let result = try run(statement)
+        return try (0..<PQntuples(result.pointer)).map { try Row(from: RowDecoder(result: result, row: $0)) }
+    }
+
+    /// The first row of a statement, if it has one.
+    public func row<Row: Decodable>(_ type: Row.Type = Row.self, _ statement: SQL) throws -> Row? {
+        let result = try run(statement)
+        return PQntuples(result.pointer) == 0 ? nil : try Row(from: RowDecoder(result: result, row: 0))
+    }
+
+    /// Runs a statement for its effect; how many rows it touched.
+    @discardableResult
+    public func execute(_ statement: SQL) throws -> Int {
+        let result = try run(statement)
+        return PQcmdTuples(result.pointer).flatMap { Int(String(cString: $0)) } ?? 0
+    }
+
+    /// Runs several commands that take no parameters and return nothing, such as a migration's file.
+    public func script(_ text: String) throws {
+        try open()
+        _ = try send(text: text) { PQsendQuery(connection, text) }
+    }
+
+    /// Commits what `body` did, or undoes all of it if it throws.
+    public func transaction<Value>(_ body: () throws -> Value) throws -> Value {
+        try execute("begin")
+        inTransaction = true
+        defer { inTransaction = false }
+        do {
+            let value = try body()
+            try execute("commit")
+            return value
+        } catch {
+            // A connection that cannot roll back is of no more use.
+            do { try execute("rollback") } catch { close() }
+            throw error
+        }
+    }
+
+    /// Ends the connection; the next statement opens another.
+    public func close() {
+        PQfinish(connection)
+        connection = nil
+        prepared = [:]
+        channels = []
+    }
+
+    // MARK: Notifications
+
+    /// The descriptor to wait on for notifications, while there is a connection.
+    public var descriptor: Int32? { connection.map { PQsocket($0) } }
+
+    /// Whether this connection hears `channel`: a new connection hears nothing.
+    public func listens(to channel: String) -> Bool { channels.contains(channel) }
+
+    /// Asks for notifications on `channel`, a name of lower-case letters.
+    public func listen(to channel: String) throws {
+        try script("listen \(channel)")
+        channels.insert(channel)
+    }
+
+    /// Ends the notifications of all channels.
+    public func unlisten() throws {
+        if !channels.isEmpty { try script("unlisten *") }
+        channels = []
+    }
+
+    /// The payloads that have come since the last call. A connection found dead is closed.
+    public func notifications() -> [String] {
+        guard let connection else { return [] }
+        if PQconsumeInput(connection) == 0 {
+            close()
+            return []
+        }
+        var payloads: [String] = []
+        while let notification = PQnotifies(connection) {
+            payloads.append(String(cString: notification.pointee.extra))
+            PQfreemem(notification)
+        }
+        return payloads
+    }
+
+    // MARK: Statements
+
+    private func run(_ statement: SQL) throws -> Result {
+        if statement.values.contains(where: { $0?.utf8.contains(0) ?? false }) {
+            throw DatabaseError.mismatch("a value holds NUL")
+        }
+        try open()
+        guard prepares else {
+            return try withParameters(statement.values) { count, values in
+                try send(text: statement.text) {
+                    PQsendQueryParams(connection, statement.text, count, nil, values, nil, nil, 0)
+                }
+            }
+        }
+        do {
+            return try runPrepared(statement)
+        } catch DatabaseError.refused("26000", _, _) where !inTransaction {
+            // A pooler gave us another server connection: the statement did not run.
+        } catch DatabaseError.refused("0A000", _, _) where !inTransaction {
+            // A migration changed the type of the result: it did not run either.
+        }
+        close()
+        try open()
+        return try runPrepared(statement)
+    }
+
+    private func runPrepared(_ statement: SQL) throws -> Result {
+        let text = statement.text
+        var entry: Prepared
+        if let known = prepared[text] {
+            entry = known
+        } else {
+            entry = Prepared(name: "s\(prepared.count)", columns: nil)
+            _ = try send(text: text) { PQsendPrepare(connection, entry.name, text, 0, nil) }
+            prepared[text] = entry
+        }
+        let result = try withParameters(statement.values) { count, values in
+            try send(text: text, columns: entry.columns) {
+                PQsendQueryPrepared(connection, entry.name, count, values, nil, nil, 0)
+            }
+        }
+        if entry.columns == nil {
+            entry.columns = result.columns
+            prepared[text] = entry
+        }
+        return result
+    }
+
+    /// Sends one command and waits for its result until the time is up.
+    private func send(text: String, columns: [String: Int32]? = nil, _ command: () -> Int32) throws -> Result {
+        guard command() == 1 else { throw lost() }
+        let deadline = monotonicMilliseconds() + timeout
+        while true {
+            let unsent = PQflush(connection)
+            guard unsent >= 0 else { throw lost() }
+            if unsent == 0, PQisBusy(connection) == 0 { break }
+            guard wait(reading: true, writing: unsent > 0, until: deadline) else {
+                cancel()
+                close()
+                throw DatabaseError.lost("no answer within \(timeout) ms")
+            }
+            guard PQconsumeInput(connection) == 1 else { throw lost() }
+        }
+        var last: Result?
+        while let pointer = PQgetResult(connection) {
+            if let last, last.hasFailed {
+                PQclear(pointer)
+            } else {
+                last = Result(pointer: pointer, columns: columns)
+            }
+        }
+        guard let last, PQstatus(connection) == CONNECTION_OK else {
+            throw lost(last.flatMap { PQresultErrorMessage($0.pointer) })
+        }
+        if last.hasFailed { throw last.error }
+        return last
+    }
+
+    private func lost(_ message: UnsafeMutablePointer<CChar>? = nil) -> DatabaseError {
+        let reason = String(cString: message ?? PQerrorMessage(connection))
+        close()
+        return .lost(reason)
+    }
+
+    /// Asks the server to stop what it is doing, so that a statement nobody waits for does not go on.
+    private func cancel() {
+        guard let connection, let request = PQgetCancel(connection) else { return }
+        defer { PQfreeCancel(request) }
+        var reason = [CChar](repeating: 0, count: 256)
+        if PQcancel(request, &reason, Int32(reason.count)) == 0 {
+            Log.notice("statement not cancelled", ["reason": text(of: reason)])
+        }
+    }
+
+    private func text(of buffer: [CChar]) -> String {
+        String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+    }
+
+    // MARK: The connection
+
+    private func open() throws {
+        if let connection {
+            // An idle connection has nothing to say, unless it was ended or brings notifications.
+            while self.connection != nil, wait(reading: true, writing: false, until: 0) {
+                if PQconsumeInput(connection) == 0 { close() }
+            }
+            if self.connection != nil { return }
+        }
+        guard !inTransaction else { throw DatabaseError.lost("the connection was lost in a transaction") }
+        connection = PQconnectStart(conninfo)
+        guard connection != nil else { throw DatabaseError.unavailable("out of memory") }
+        // Below the second that a caller may have to wait for the news that Postgres is away.
+        let deadline = monotonicMilliseconds() + min(timeout, 900)
+        var state = PGRES_POLLING_WRITING
+        while state != PGRES_POLLING_OK {
+            let failed = PQstatus(connection) == CONNECTION_BAD || state == PGRES_POLLING_FAILED
+            let writing = state == PGRES_POLLING_WRITING
+            guard !failed, wait(reading: !writing, writing: writing, until: deadline) else {
+                let reason = failed ? String(cString: PQerrorMessage(connection)) : "no answer from the server"
+                close()
+                throw DatabaseError.unavailable(reason)
+            }
+            state = PQconnectPoll(connection)
+        }
+        PQsetnonblocking(connection, 1)
+        PQsetNoticeProcessor(connection, { _, _ in }, nil)
+    }
+
+    /// Waits for the socket; false when `deadline` (monotonic milliseconds) has passed.
+    private func wait(reading: Bool, writing: Bool, until deadline: Int) -> Bool {
+        var events: Int32 = 0
+        if reading { events |= POLLIN }
+        if writing { events |= POLLOUT }
+        var entry = pollfd(fd: PQsocket(connection), events: Int16(events), revents: 0)
+        while true {
+            let ready = poll(&entry, 1, Int32(max(0, deadline - monotonicMilliseconds())))
+            if ready >= 0 || errno != EINTR { return ready > 0 }
+        }
+    }
+}
+
+/// Calls `body` with the values as libpq takes them: C strings, and null pointers for NULL.
+private func withParameters<Value>(
+    _ values: [String?], _ body: (Int32, UnsafePointer<UnsafePointer<CChar>?>?) throws -> Value
+) rethrows -> Value {
+    var bytes: [CChar] = []
+    bytes.reserveCapacity(values.reduce(0) { $0 + ($1?.utf8.count ?? 0) + 1 })
+    let offsets = values.map { value -> Int? in
+        guard let value else { return nil }
+        defer {
+            bytes.append(contentsOf: value.utf8.lazy.map(CChar.init(bitPattern:)))
+            bytes.append(0)
+        }
+        return bytes.count
+    }
+    return try bytes.withUnsafeBufferPointer { buffer in
+        let pointers = offsets.map { offset in offset.flatMap { buffer.baseAddress?.advanced(by: $0) } }
+        return try pointers.withUnsafeBufferPointer { try body(Int32(values.count), $0.baseAddress) }
+    }
+}

@@ -1,0 +1,70 @@
+/// A mobile number: 6 to 15 digits (ITU-T E.164), kept with a leading `+`.
+public struct Mobile: Codable, SQLValue {
+    public let digits: String
+    public var sqlText: String { digits }
+
+    public init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        var digits = text.filter { !" .-()".contains($0) }
+        if digits.hasPrefix("+") { digits.removeFirst() }
+        guard (6...15).contains(digits.utf8.count),
+            digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
+        else { throw Problem.Field("must be an optional + and 6 to 15 digits", at: decoder.codingPath) }
+        self.digits = "+" + digits
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(digits)
+    }
+}
+
+/// What a text of a body must be like.
+public protocol TextRule {
+    /// How many characters (Unicode scalars, as Postgres counts them).
+    static var length: ClosedRange<Int> { get }
+    /// What else is wrong with it, as the predicate of a sentence.
+    static func fault(_ text: String) -> String?
+}
+
+extension TextRule {
+    public static func fault(_ text: String) -> String? { nil }
+}
+
+/// A text of a body that keeps to its rule; NUL is refused everywhere.
+public struct Text<Rule: TextRule>: Decodable, SQLValue {
+    public let text: String
+    public var sqlText: String { text }
+
+    public init(from decoder: any Decoder) throws {
+        text = try decoder.singleValueContainer().decode(String.self)
+        if text.utf8.contains(0) { throw Problem.Field("must not hold NUL", at: decoder.codingPath) }
+        guard Rule.length.contains(text.unicodeScalars.count) else {
+            let (least, most) = (Rule.length.lowerBound, Rule.length.upperBound)
+            let detail = least == 0 ? "must have at most \(most) characters" : "must have \(least) to \(most) characters"
+            throw Problem.Field(detail, at: decoder.codingPath)
+        }
+        if let fault = Rule.fault(text) { throw Problem.Field(fault, at: decoder.codingPath) }
+    }
+}
+
+public typealias Username = Text<UsernameRule>
+public typealias NewPassword = Text<NewPasswordRule>
+public typealias Title = Text<TitleRule>
+public typealias SystemInstruction = Text<SystemInstructionRule>
+public typealias Content = Text<ContentRule>
+public typealias Model = Text<ModelRule>
+
+public enum UsernameRule: TextRule { public static let length = 1...80 }
+public enum NewPasswordRule: TextRule { public static let length = 8...128 }
+public enum TitleRule: TextRule { public static let length = 0...100 }
+public enum SystemInstructionRule: TextRule { public static let length = 0...8_000 }
+public enum ContentRule: TextRule { public static let length = 1...32_000 }
+
+/// A model that the operator allows.
+public enum ModelRule: TextRule {
+    public static let length = 1...100
+    public static func fault(_ text: String) -> String? {
+        Settings.models.contains(text) ? nil : "must be one of \(Settings.models.sorted().joined(separator: ", "))"
+    }
+}

@@ -1,0 +1,45 @@
+/// A UUID (RFC 9562) in its canonical form: 36 characters, lower case.
+public struct ID: Hashable, Sendable, Codable, CustomStringConvertible {
+    /// The 36 characters.
+    public let text: String
+    public var description: String { text }
+
+    /// Takes hexadecimal digits of either case in groups of 8-4-4-4-12; anything else is nil.
+    public init?(_ text: some StringProtocol) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(36)
+        for byte in text.utf8 {
+            let isDash = [8, 13, 18, 23].contains(bytes.count)
+            switch byte {
+            case UInt8(ascii: "-") where isDash, UInt8(ascii: "0")...UInt8(ascii: "9") where !isDash,
+                UInt8(ascii: "a")...UInt8(ascii: "f") where !isDash:
+                bytes.append(byte)
+            case UInt8(ascii: "A")...UInt8(ascii: "F") where !isDash: bytes.append(byte | 0x20)
+            default: return nil
+            }
+            if bytes.count > 36 { return nil }
+        }
+        guard bytes.count == 36 else { return nil }
+        self.text = String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// Of its 16 bytes.
+    init(bytes: [UInt8]) {
+        let hex = Array(bytes.hex.utf8)
+        let groups = [hex[0..<8], hex[8..<12], hex[12..<16], hex[16..<20], hex[20..<32]]
+        text = String(decoding: Array(groups.joined(separator: [UInt8(ascii: "-")])), as: UTF8.self)
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        guard let id = ID(text) else {
+            throw DecodingError.dataCorrupted(.init(codingPath: decoder.codingPath, debugDescription: "not a UUID"))
+        }
+        self = id
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(text)
+    }
+}

@@ -1,0 +1,34 @@
+/// The schema, and how a database comes to have it.
+public enum Migrations {
+    /// Each is applied once, in this order, in a transaction of its own. One that has landed is never edited: a change
+    /// is a further file.
+    static let all: [(name: String, sql: [UInt8])] = [
+        ("ids", PackageResources.ids_sql),
+        ("users", PackageResources.users_sql),
+        ("chat", PackageResources.chat_sql),
+        ("jobs", PackageResources.jobs_sql),
+        ("cache", PackageResources.cache_sql),
+    ]
+
+    /// The last one, by whose presence a database is known to be up to date.
+    public static var newest: String { all.last?.name ?? "" }
+
+    /// Applies what is missing and returns the names of what was. Several starters at once wait for each other.
+    public static func apply(to database: Database) throws -> [String] {
+        let lock = 7_401_332
+        try database.transaction {
+            try database.execute("select pg_advisory_xact_lock(\(lock))")
+            try database.execute(
+                "create table if not exists migrations (name text primary key, applied_at timestamptz not null default now())")
+        }
+        return try all.filter { migration in
+            try database.transaction {
+                try database.execute("select pg_advisory_xact_lock(\(lock))")
+                let isNew = try database.execute(
+                    "insert into migrations (name) values (\(migration.name)) on conflict do nothing") == 1
+                if isNew { try database.script(String(decoding: migration.sql, as: UTF8.self)) }
+                return isNew
+            }
+        }.map(\.name)
+    }
+}

@@ -1,0 +1,38 @@
+import CLinux
+import Glibc
+
+/// Waits for descriptors (epoll).
+public final class Poller {
+    private let descriptor = epoll_create1(Int32(EPOLL_CLOEXEC))
+
+    public init() {}
+    deinit { close(descriptor) }
+
+    /// Adds a descriptor; once it is closed, it is watched no more.
+    /// - Parameters:
+    ///   - exclusively: of several processes that wait for one descriptor, wake one and not all.
+    ///   - forHangUp: only tell when the other side has gone.
+    public func watch(_ descriptor: Int32, exclusively: Bool = false, forHangUp: Bool = false) {
+        var event = epoll_event()
+        event.events = (forHangUp ? EPOLLRDHUP : EPOLLIN).rawValue | (exclusively ? EPOLLEXCLUSIVE.rawValue : 0)
+        event.data.fd = descriptor
+        // Watched already (EEXIST) is just as well.
+        epoll_ctl(self.descriptor, EPOLL_CTL_ADD, descriptor, &event)
+    }
+
+    /// The descriptors that are ready; none when `milliseconds` are over (-1: never).
+    public func wait(milliseconds: Int) -> Set<Int32> {
+        var events = [epoll_event](repeating: epoll_event(), count: 64)
+        let count = epoll_wait(descriptor, &events, Int32(events.count), Int32(clamping: milliseconds))
+        return Set(events.prefix(max(0, Int(count))).map(\.data.fd))
+    }
+}
+
+/// Blocks `signals` and gives a descriptor that is readable when one has come.
+public func blockedSignals(_ signals: [Int32]) -> Int32 {
+    var set = sigset_t()
+    sigemptyset(&set)
+    for signal in signals { sigaddset(&set, signal) }
+    sigprocmask(SIG_BLOCK, &set, nil)
+    return signalfd(-1, &set, Int32(SFD_CLOEXEC))
+}

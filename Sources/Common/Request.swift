@@ -1,0 +1,105 @@
+import FoundationEssentials
+
+/// A request, as nginx or a web server's CGI hands it over: its meta-variables (RFC 3875, 4) and its body.
+public struct Request {
+    /// The largest body that is read, in bytes.
+    static let bodyLimit = 1 << 20
+
+    /// Names the request in answers and logs.
+    public let id: String
+    /// Whether a wait that the handler asked for is over.
+    public internal(set) var hasWaited = false
+    private let parameter: (String) -> String?
+    private let body: [UInt8]
+
+    init(parameter: @escaping (String) -> String?, body: [UInt8]) {
+        self.parameter = parameter
+        self.body = body
+        id = parameter("REQUEST_ID").flatMap { $0.isEmpty ? nil : $0 } ?? Sodium.random(16).hex
+    }
+
+    /// A meta-variable.
+    public subscript(name: String) -> String? { parameter(name) }
+
+    /// A header's value, by its name in capitals with underscores: `IF_NONE_MATCH`.
+    public func header(_ name: String) -> String? { parameter("HTTP_" + name) }
+
+    /// An id out of the path; 404 where it is no UUID, for then nothing can be there.
+    public func pathID(_ name: String) throws -> ID {
+        guard let id = parameter(name).flatMap({ ID($0) }) else { throw Problem.notFound }
+        return id
+    }
+
+    /// A value of the query string, decoded.
+    public func query(_ name: String) -> String? {
+        for pair in (parameter("QUERY_STRING") ?? "").split(separator: "&") {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if parts[0] == name { return percentDecoded(parts.count > 1 ? parts[1] : "") }
+        }
+        return nil
+    }
+
+    /// The seconds of `Prefer: wait=N` (RFC 7240, 4.3), 30 at most; nil where the caller does not want to wait.
+    public var preferredWait: Int? {
+        for preference in (header("PREFER") ?? "").split(whereSeparator: { ",;".contains($0) }) {
+            let parts = preference.split(separator: "=")
+            guard parts.count == 2, parts[0].filter({ $0 != " " }).lowercased() == "wait" else { continue }
+            return Int(parts[1].filter { $0 != " " && $0 != "\"" }).map { min(max($0, 0), 30) }
+        }
+        return nil
+    }
+
+    /// The body as JSON. Members that are unknown are ignored; the first wrong one is refused by name.
+    public func json<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {
+        let media = (parameter("CONTENT_TYPE") ?? "").prefix { $0 != ";" }.lowercased()
+        guard media.filter({ $0 != " " }) == "application/json" else {
+            throw Problem(415, "unsupported_media_type", "The body must be application/json.")
+        }
+        guard !body.contains(0), String(validating: body, as: UTF8.self) != nil else {
+            throw Problem.malformed("The body is not UTF-8, or holds NUL.")
+        }
+        guard body.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) == UInt8(ascii: "{") else {
+            throw Problem.malformed("The body must be a JSON object.")
+        }
+        do {
+            return try JSON.decode(type, body)
+        } catch let field as Problem.Field {
+            throw Problem.invalid(field)
+        } catch DecodingError.keyNotFound(let key, let context) {
+            throw Problem.invalid(.init("is missing", at: context.codingPath + [key]))
+        } catch DecodingError.valueNotFound(_, let context) {
+            throw Problem.invalid(.init("must not be null", at: context.codingPath))
+        } catch DecodingError.typeMismatch(let type, let context) {
+            throw Problem.invalid(.init("must be a \(Self.word(type))", at: context.codingPath))
+        } catch DecodingError.dataCorrupted(let context) where !context.codingPath.isEmpty {
+            throw Problem.invalid(.init("is not valid", at: context.codingPath))
+        } catch is DecodingError {
+            throw Problem.malformed("The body is not JSON.")
+        }
+    }
+
+    private static func word(_ type: Any.Type) -> String {
+        switch type {
+        case is String.Type: "string"
+        case is Bool.Type: "boolean"
+        case is Int.Type, is Double.Type: "number"
+        default: "value of another type"
+        }
+    }
+
+    private func percentDecoded(_ text: Substring) -> String? {
+        var bytes: [UInt8] = []
+        var rest = text.utf8[...]
+        while let byte = rest.popFirst() {
+            switch byte {
+            case UInt8(ascii: "+"): bytes.append(0x20)
+            case UInt8(ascii: "%"):
+                guard let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else { return nil }
+                bytes.append(value)
+                rest = rest.dropFirst(2)
+            default: bytes.append(byte)
+            }
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}

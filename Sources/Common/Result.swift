@@ -1,0 +1,42 @@
+import CPQ
+
+/// What a statement gave: owns the `PGresult`.
+final class Result {
+    let pointer: OpaquePointer
+    /// The columns' numbers by name.
+    private(set) lazy var columns: [String: Int32] = {
+        var columns: [String: Int32] = [:]
+        for column in 0..<PQnfields(pointer) {
+            if let name = PQfname(pointer, column) { columns[String(cString: name)] = column }
+        }
+        return columns
+    }()
+
+    init(pointer: OpaquePointer, columns: [String: Int32]?) {
+        self.pointer = pointer
+        if let columns { self.columns = columns }
+    }
+
+    deinit { PQclear(pointer) }
+
+    var hasFailed: Bool {
+        let status = PQresultStatus(pointer)
+        return status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK
+    }
+
+    var error: DatabaseError {
+        func field(_ code: Character) -> String? {
+            code.asciiValue.flatMap { PQresultErrorField(pointer, Int32($0)) }.map { String(cString: $0) }
+        }
+        // PG_DIAG_SQLSTATE, PG_DIAG_CONSTRAINT_NAME
+        return .refused(
+            sqlState: field("C") ?? "", constraint: field("n"), message: String(cString: PQresultErrorMessage(pointer)))
+    }
+
+    /// A value's bytes, or nil for NULL. They live as long as the result.
+    func bytes(row: Int32, column: Int32) -> UnsafeBufferPointer<UInt8>? {
+        guard PQgetisnull(pointer, row, column) == 0, let value = PQgetvalue(pointer, row, column) else { return nil }
+        let count = Int(PQgetlength(pointer, row, column))
+        return UnsafeBufferPointer(start: UnsafeRawPointer(value).assumingMemoryBound(to: UInt8.self), count: count)
+    }
+}

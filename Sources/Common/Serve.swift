@@ -1,0 +1,168 @@
+import CFCGI
+import Glibc
+
+/// What an endpoint does with a request.
+public typealias Handler = (Request, Database) throws -> Response
+
+/// Serves requests with `handler` until the process is told to stop.
+///
+/// Where descriptor 0 is a listening socket, it speaks FastCGI on it, one request at a time; otherwise it answers one
+/// request as CGI. SIGTERM and SIGINT end it after the answer in hand.
+public func serve(_ handler: @escaping Handler) -> Never {
+    Settings.check()
+    signal(SIGPIPE, SIG_IGN)
+    var server = Server(handler: handler)
+    if isListening(0) { server.serveFastCGI() } else { server.serveCGI() }
+    exit(0)
+}
+
+private func isListening(_ descriptor: Int32) -> Bool {
+    var value: Int32 = 0
+    var size = socklen_t(MemoryLayout<Int32>.size)
+    return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value == 1
+}
+
+/// The loop, and the requests that it holds.
+private struct Server {
+    let handler: Handler
+    let database = Database()
+    private var held: [Int32: Held] = [:]
+
+    /// A request that waits for something to happen.
+    private struct Held {
+        let exchange: Exchange
+        var request: Request
+        let id: ID
+        let began: Int
+        let deadline: Int
+    }
+
+    /// Where the worker tells of replies that changed; its payloads are their ids.
+    static let channel = "replies"
+
+    init(handler: @escaping Handler) { self.handler = handler }
+
+    // MARK: CGI
+
+    mutating func serveCGI() {
+        begin(Exchange())
+        let poller = Poller()
+        while !held.isEmpty { waitForNews(poller) }
+    }
+
+    // MARK: FastCGI
+
+    mutating func serveFastCGI() {
+        let poller = Poller()
+        // Signals come as a readable descriptor and never interrupt: libfcgi would take an interrupted write for a
+        // caller who has gone, and cut the answer short.
+        let signals = blockedSignals([SIGTERM, SIGINT, SIGUSR1])
+        FCGX_Init()
+        _ = fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK)
+        poller.watch(0, exclusively: true)
+        poller.watch(signals)
+        Log.info("serving")
+        while true {
+            let ready = waitForNews(poller)
+            if ready.contains(signals) { break }
+            if ready.contains(0), let exchange = Exchange(accepting: FCGI_FAIL_ACCEPT_ON_INTR) { begin(exchange) }
+        }
+        for descriptor in held.keys { resume(descriptor, isOver: true) }
+        Log.info("stopped")
+    }
+
+    /// Waits until something is ready, and sees to the held requests; the descriptors that are ready.
+    @discardableResult
+    private mutating func waitForNews(_ poller: Poller) -> Set<Int32> {
+        let now = monotonicMilliseconds()
+        if held.isEmpty {
+            let ready = poller.wait(milliseconds: database.descriptor == nil ? -1 : Settings.databaseIdleSeconds * 1_000)
+            if ready.isEmpty { database.close() }
+            return ready
+        }
+        listen()
+        if let descriptor = database.descriptor { poller.watch(descriptor) }
+        for descriptor in held.keys where descriptor >= 0 { poller.watch(descriptor, forHangUp: true) }
+        // Without notifications (a pooler, a lost connection) the waiting look for themselves.
+        let hears = database.listens(to: Server.channel)
+        let nextDeadline = held.values.reduce(now + (hears ? 1_000 : 250)) { min($0, $1.deadline) }
+        let ready = poller.wait(milliseconds: max(0, nextDeadline - now))
+
+        for descriptor in ready where held[descriptor] != nil { held[descriptor] = nil }
+        let news = database.descriptor.map(ready.contains) ?? false ? Set(database.notifications()) : []
+        let late = monotonicMilliseconds()
+        for (descriptor, request) in held {
+            if request.deadline <= late {
+                resume(descriptor, isOver: true)
+            } else if ready.isEmpty || news.contains(request.id.text) {
+                resume(descriptor, isOver: false)
+            }
+        }
+        if held.isEmpty { stopListening() }
+        return ready
+    }
+
+    private mutating func listen() {
+        guard Settings.preparedStatements, !database.listens(to: Server.channel) else { return }
+        do {
+            try database.listen(to: Server.channel)
+            // What happened before we listened was not heard.
+            for descriptor in held.keys { resume(descriptor, isOver: false) }
+        } catch {
+            Log.notice("not listening", ["reason": "\(error)"])
+        }
+    }
+
+    private func stopListening() {
+        do { try database.unlisten() } catch { Log.notice("still listening", ["reason": "\(error)"]) }
+    }
+
+    // MARK: A request
+
+    private mutating func begin(_ exchange: Exchange) {
+        let began = monotonicMilliseconds()
+        let body = exchange.body(limit: Request.bodyLimit)
+        let request = Request(parameter: exchange.parameter, body: body ?? [])
+        guard body != nil else {
+            return finish(exchange, request, Problem.bodyTooLarge.response(requestID: request.id), began: began)
+        }
+        let response = answer(request)
+        guard let wait = response.waitsFor else { return finish(exchange, request, response, began: began) }
+        held[exchange.descriptor ?? -1] = Held(
+            exchange: exchange, request: request, id: wait.id, began: began, deadline: began + wait.seconds * 1_000)
+    }
+
+    /// Calls the handler again for a held request, which stays held if it still has nothing to say.
+    private mutating func resume(_ descriptor: Int32, isOver: Bool) {
+        guard var entry = held[descriptor] else { return }
+        entry.request.hasWaited = isOver
+        let response = answer(entry.request)
+        guard response.waitsFor == nil else { return }
+        held[descriptor] = nil
+        finish(entry.exchange, entry.request, response, began: entry.began)
+    }
+
+    private func finish(_ exchange: Exchange, _ request: Request, _ response: Response, began: Int) {
+        exchange.send(response.cgi(requestID: request.id))
+        Log.info(
+            "answered",
+            [
+                "request_id": request.id, "status": String(response.status),
+                "milliseconds": String(monotonicMilliseconds() - began),
+            ])
+    }
+
+    private func answer(_ request: Request) -> Response {
+        do {
+            return try handler(request, database)
+        } catch let problem as Problem {
+            return problem.response(requestID: request.id)
+        } catch let error as DatabaseError where error.isTemporary {
+            Log.error("database unavailable", ["request_id": request.id, "reason": "\(error)"])
+            return Problem.unavailable.response(requestID: request.id)
+        } catch {
+            Log.error("request failed", ["request_id": request.id, "reason": "\(error)"])
+            return Problem.internalError.response(requestID: request.id)
+        }
+    }
+}

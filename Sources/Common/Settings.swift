@@ -1,0 +1,69 @@
+import Glibc
+
+/// What the operator set in the environment, with its default. The README lists all of them.
+///
+/// A value that cannot be used ends the process at its start with one line that names it, and exit code 78 (EX_CONFIG).
+public enum Settings {
+    /// Where Postgres is, in every form that libpq takes; empty leaves it to the `PG…` variables.
+    public static let databaseURL = text("DATABASE_URL", default: "")
+    /// `off` behind a pooler that hands out a server connection by transaction (PgBouncer before 1.21).
+    public static let preparedStatements = choice("PREPARED_STATEMENTS", ["on", "off"]) == "on"
+    /// Milliseconds until a statement is given up, cancelled, and answered with 503.
+    public static let statementTimeout = number("STATEMENT_TIMEOUT_MS", default: 5_000, in: 100...600_000)
+    /// Seconds after which an idle process closes its connection.
+    public static let databaseIdleSeconds = number("DATABASE_IDLE_SECONDS", default: 60, in: 1...86_400)
+    /// `kid:base64,…`: the first key signs, all of them verify, so that keys rotate without signing anybody out.
+    public static let tokenKeys = TokenKey.list(text("TOKEN_KEYS", default: ""))
+    /// Seconds that an access token is good for.
+    public static let accessTokenSeconds = number("ACCESS_TOKEN_SECONDS", default: 3_600, in: 1...86_400)
+    /// Seconds that a session lasts without being refreshed.
+    public static let sessionSeconds = number("REFRESH_TOKEN_SECONDS", default: 2_592_000, in: 60...31_536_000)
+    /// How one-time passwords reach their owner: in the answer (for development) or in the log.
+    public static let otpDelivery = choice("OTP_DELIVERY", ["response", "log"])
+    /// Seconds between two one-time passwords for one number.
+    public static let otpResendSeconds = number("OTP_RESEND_SECONDS", default: 60, in: 0...3_600)
+    /// The model that answers in rooms that chose none.
+    public static let model = text("GEMINI_MODEL", default: "gemini-3.8-flash")
+    /// The models that a room may choose, separated by commas.
+    public static let models = Set(
+        text("GEMINI_MODELS", default: "gemini-3.8-flash,gemini-3.5-flash-lite").split(separator: ",").map(String.init)
+            + [model])
+    /// The worker's datagram socket, rung after a message is committed; empty: no doorbell, the worker polls.
+    public static let doorbell = text("DOORBELL", default: "")
+    /// The least severe line that is logged: `info` has one for each request.
+    public static let logLevel = choice("LOG_LEVEL", ["notice", "info", "error"])
+
+    /// Reads what every handler depends on, so that a bad value shows at the start and not in the first request.
+    static func check() {
+        _ = (databaseURL, preparedStatements, statementTimeout, databaseIdleSeconds, tokenKeys)
+        _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
+    }
+
+    /// The value of a variable, or `default` where it is unset or empty.
+    public static func text(_ name: String, default value: String) -> String {
+        guard let set = getenv(name), set.pointee != 0 else { return value }
+        return String(cString: set)
+    }
+
+    /// A whole number within `range`.
+    public static func number(_ name: String, default value: Int, in range: ClosedRange<Int>) -> Int {
+        let set = text(name, default: String(value))
+        guard let number = Int(set), range.contains(number) else {
+            refuse("\(name) must be a whole number from \(range.lowerBound) to \(range.upperBound), not \"\(set)\"")
+        }
+        return number
+    }
+
+    /// One of `words`; the first is the default.
+    public static func choice(_ name: String, _ words: [String]) -> String {
+        let set = text(name, default: words[0])
+        guard words.contains(set) else { refuse("\(name) must be one of \(words), not \"\(set)\"") }
+        return set
+    }
+
+    /// Ends the process because of a setting that it cannot work with.
+    public static func refuse(_ reason: String) -> Never {
+        Log.error("setting refused", ["reason": reason])
+        exit(78)
+    }
+}

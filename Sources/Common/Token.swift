@@ -1,0 +1,53 @@
+/// Access tokens: JWT (RFC 7519, profile of RFC 9068) signed with HS256 (RFC 7518, 3.2), bound to a session.
+public struct Token: Codable, Sendable {
+    static let issuer = "gemini-chat-backend"
+    static let longest = 2_048
+
+    let iss: String
+    let aud: String
+    /// The user.
+    let sub: ID
+    /// The session, whose end is felt at once: every statement of a protected endpoint looks for it.
+    let sid: ID
+    /// Seconds since 1970 at which it was made, and from which on it is good no more.
+    let iat: Int
+    let exp: Int
+
+    public init(user: ID, session: ID, now: Int = secondsSince1970(), seconds: Int = Settings.accessTokenSeconds) {
+        iss = Token.issuer
+        aud = Token.issuer
+        sub = user
+        sid = session
+        iat = now
+        exp = now + seconds
+    }
+
+    /// The token as the caller gets it, signed with the first of `keys`.
+    public func signed(with keys: [TokenKey] = Settings.tokenKeys) throws -> String {
+        guard let key = keys.first else { Settings.refuse("TOKEN_KEYS is not set") }
+        let message = key.header + "." + Sodium.base64url(try JSON.encode(self))
+        return message + "." + Sodium.base64url(Sodium.hmac(message.utf8, key: key.secret))
+    }
+
+    /// The token out of a caller's text, if one of `keys` made it and it is good now.
+    ///
+    /// Its header has to be, byte for byte, the one that we write for a key, so that no other algorithm, type, key or
+    /// critical extension is ever looked at.
+    public init(_ text: some StringProtocol, keys: [TokenKey] = Settings.tokenKeys, now: Int = secondsSince1970()) throws {
+        let refused = Problem.unauthorized("token_invalid", "The access token is not valid.")
+        let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+        guard text.utf8.count <= Token.longest, parts.count == 3,
+            let key = keys.first(where: { $0.header == parts[0] }),
+            let signature = Sodium.decode(parts[2])
+        else { throw refused }
+        let message = text.utf8.prefix(parts[0].utf8.count + 1 + parts[1].utf8.count)
+        guard Sodium.equal(signature, Sodium.hmac(message, key: key.secret)),
+            let payload = Sodium.decode(parts[1]), let token = try? JSON.decode(Token.self, payload),
+            token.iss == Token.issuer, token.aud == Token.issuer, token.iat <= now + 60
+        else { throw refused }
+        guard now < token.exp else {
+            throw Problem.unauthorized("token_expired", "The access token is over; refresh it or sign in again.")
+        }
+        self = token
+    }
+}

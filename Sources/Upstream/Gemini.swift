@@ -1,0 +1,62 @@
+import Common
+
+/// Where Gemini is and how it is called: generateContent of the Gemini API, always streamed.
+/// Source: https://ai.google.dev/api/generate-content
+public struct Gemini: Sendable {
+    /// What one turn of a conversation says.
+    public struct Turn: Codable, Sendable {
+        public let role: String
+        public let content: String
+    }
+
+    private let baseURL: String
+    private let version: String
+    private let key: String
+    private let maxOutputTokens: Int
+    /// Seconds for one call, from the first byte sent to the last received.
+    private let timeout: Int
+
+    /// As the environment says.
+    public init() {
+        baseURL = Settings.text("GEMINI_BASE_URL", default: "https://generativelanguage.googleapis.com")
+        version = Settings.text("GEMINI_API_VERSION", default: "v1beta")
+        key = Settings.text("GEMINI_API_KEY", default: "")
+        maxOutputTokens = Settings.number("MAX_OUTPUT_TOKENS", default: 0, in: 0...65_536)
+        timeout = Settings.number("REPLY_TIMEOUT_SECONDS", default: 120, in: 1...3_600)
+        if key.isEmpty { Settings.refuse("GEMINI_API_KEY is not set") }
+    }
+
+    /// The call that has `model` go on with a conversation.
+    /// - Parameter continuation: the token with which Gemini ended an answer that it had not finished.
+    public func request(
+        model: String, turns: [Turn], systemInstruction: String?, continuation: String?
+    ) throws -> HTTPRequest {
+        // Parameters of sampling are left out: current models ignore or refuse them.
+        let body = Body(
+            contents: turns.map { Body.Content(role: $0.role, parts: [.init(text: $0.content)]) },
+            systemInstruction: systemInstruction.flatMap {
+                $0.isEmpty ? nil : Body.Content(role: "user", parts: [.init(text: $0)])
+            },
+            generationConfig: maxOutputTokens > 0 ? .init(maxOutputTokens: maxOutputTokens) : nil,
+            continuationToken: continuation)
+        return HTTPRequest(
+            url: "\(baseURL)/\(version)/models/\(model):streamGenerateContent?alt=sse",
+            headers: [
+                ("Content-Type", "application/json"), ("x-goog-api-key", key), ("X-Server-Timeout", String(timeout)),
+            ],
+            body: try JSON.encode(body), timeout: timeout * 1_000, silence: min(timeout, 90))
+    }
+
+    private struct Body: Encodable {
+        struct Part: Encodable { let text: String }
+        struct Content: Encodable {
+            let role: String
+            let parts: [Part]
+        }
+        struct Config: Encodable { let maxOutputTokens: Int }
+        let contents: [Content]
+        let systemInstruction: Content?
+        let generationConfig: Config?
+        let continuationToken: String?
+    }
+}

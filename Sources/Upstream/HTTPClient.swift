@@ -1,0 +1,142 @@
+import CCurl
+import Common
+import Glibc
+
+/// A POST to be sent.
+public struct HTTPRequest {
+    public let url: String
+    public let headers: [(String, String)]
+    public let body: [UInt8]
+    /// Milliseconds for the whole exchange, and seconds of silence, after which it is given up.
+    public let timeout: Int
+    public let silence: Int
+
+    public init(url: String, headers: [(String, String)], body: [UInt8], timeout: Int, silence: Int) {
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.timeout = timeout
+        self.silence = silence
+    }
+}
+
+/// One exchange under way: what has come so far, and in the end how it went.
+public final class Transfer {
+    /// More than any answer of the services that we call.
+    static let bodyLimit = 32 << 20
+
+    fileprivate let easy: UnsafeMutableRawPointer
+    fileprivate var headers: UnsafeMutablePointer<curl_slist>?
+    private var received: [UInt8] = []
+    private var total = 0
+    /// Set at the end; nil for an answer that came whole, of whatever status.
+    public fileprivate(set) var failure: CURLcode?
+    /// The HTTP status, 0 before there is one.
+    public var status: Int { curl_get_status(easy) }
+
+    fileprivate init?(_ request: HTTPRequest) {
+        guard let easy = curl_easy_init() else { return nil }
+        self.easy = easy
+        for (name, value) in request.headers { headers = curl_slist_append(headers, "\(name): \(value)") }
+        // No waiting for "100 Continue" before a large body.
+        headers = curl_slist_append(headers, "Expect:")
+        curl_set_string(easy, CURLOPT_URL, request.url)
+        curl_set_pointer(easy, CURLOPT_HTTPHEADER, headers)
+        _ = request.body.withUnsafeBytes { buffer in
+            curl_set_body(easy, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), curl_off_t(buffer.count))
+        }
+        curl_set_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
+        curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
+        curl_set_long(easy, CURLOPT_CONNECTTIMEOUT_MS, 5_000)
+        curl_set_long(easy, CURLOPT_TIMEOUT_MS, request.timeout)
+        curl_set_long(easy, CURLOPT_LOW_SPEED_LIMIT, 1)
+        curl_set_long(easy, CURLOPT_LOW_SPEED_TIME, request.silence)
+        curl_set_long(easy, CURLOPT_TCP_KEEPALIVE, 1)
+        // A burst shares one connection of HTTP/2 instead of opening hundreds.
+        curl_set_long(easy, CURLOPT_PIPEWAIT, 1)
+        curl_set_write(
+            easy,
+            { bytes, size, count, context in
+                guard let bytes, let context else { return 0 }
+                let transfer = Unmanaged<Transfer>.fromOpaque(context).takeUnretainedValue()
+                return transfer.receive(UnsafeRawBufferPointer(start: bytes, count: size * count))
+            }, Unmanaged.passUnretained(self).toOpaque())
+    }
+
+    deinit {
+        curl_slist_free_all(headers)
+        curl_easy_cleanup(easy)
+    }
+
+    private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
+        total += bytes.count
+        // Anything but the whole count makes libcurl give up with CURLE_WRITE_ERROR.
+        guard total <= Transfer.bodyLimit else { return 0 }
+        received.append(contentsOf: bytes)
+        return bytes.count
+    }
+
+    /// What has come since the last call.
+    public func take() -> [UInt8] {
+        defer { received = [] }
+        return received
+    }
+}
+
+/// Many exchanges at once on one thread (libcurl's multi interface), with connections that are kept.
+public final class HTTPClient {
+    private let multi: UnsafeMutableRawPointer
+    private var transfers: [UnsafeMutableRawPointer: Transfer] = [:]
+    /// How many are under way.
+    public var count: Int { transfers.count }
+
+    public init() {
+        curl_global_init(Int(CURL_GLOBAL_DEFAULT))
+        guard let multi = curl_multi_init() else { Settings.refuse("libcurl cannot be initialised") }
+        self.multi = multi
+    }
+
+    deinit {
+        for transfer in Array(transfers.values) { cancel(transfer) }
+        curl_multi_cleanup(multi)
+    }
+
+    /// Begins an exchange; nil where there is no memory for it.
+    public func start(_ request: HTTPRequest) -> Transfer? {
+        guard let transfer = Transfer(request), curl_multi_add_handle(multi, transfer.easy) == CURLM_OK else { return nil }
+        transfers[transfer.easy] = transfer
+        return transfer
+    }
+
+    /// Ends an exchange at once.
+    public func cancel(_ transfer: Transfer) {
+        curl_multi_remove_handle(multi, transfer.easy)
+        transfers[transfer.easy] = nil
+    }
+
+    /// Waits until there is something to do for an exchange or to read from one of `descriptors`, or the time is over.
+    /// The descriptors that are readable.
+    public func wait(milliseconds: Int, descriptors: [Int32]) -> Set<Int32> {
+        var extra = descriptors.map { curl_waitfd(fd: $0, events: Int16(CURL_WAIT_POLLIN), revents: 0) }
+        curl_multi_poll(multi, &extra, UInt32(extra.count), Int32(clamping: milliseconds), nil)
+        return Set(extra.filter { $0.revents != 0 }.map(\.fd))
+    }
+
+    /// Moves all exchanges on; those that have ended.
+    public func perform() -> [Transfer] {
+        var running: Int32 = 0
+        curl_multi_perform(multi, &running)
+        var ended: [Transfer] = []
+        var left: Int32 = 0
+        while let message = curl_multi_info_read(multi, &left) {
+            guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle,
+                let transfer = transfers[easy]
+            else { continue }
+            let code = curl_message_result(message)
+            transfer.failure = code == CURLE_OK ? nil : code
+            cancel(transfer)
+            ended.append(transfer)
+        }
+        return ended
+    }
+}

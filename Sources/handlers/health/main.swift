@@ -1,0 +1,3 @@
+import Common
+
+serve { _, _ in try .json(["status": "ok"]) }

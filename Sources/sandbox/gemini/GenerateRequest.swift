@@ -1,0 +1,133 @@
+import FoundationEssentials
+
+/// The body of `generateContent` and `streamGenerateContent`, as far as the sandbox looks at it. Both spellings of a
+/// name are accepted, and a name that Google does not know is refused, as Google does.
+struct GenerateRequest: Decodable {
+    private enum Name: String, CodingKey {
+        case model, contents, systemInstruction, generationConfig, safetySettings, tools, toolConfig, cachedContent
+        case serviceTier, store, continuationToken, labels
+    }
+
+    var contents: [Content]?
+    var systemInstruction: Content?
+    var thinking: ThinkingConfig?
+    var candidateCount: Int?
+    var continuationToken: String?
+
+    init(contents: [Content]?) {
+        self.contents = contents
+    }
+
+    init(from decoder: any Decoder) throws {
+        let object = try decoder.object(of: Name.self)
+        contents = try object.decodeIfPresent([Content].self, forKey: .contents)
+        systemInstruction = try object.decodeIfPresent(Content.self, forKey: .systemInstruction)
+        continuationToken = try object.decodeIfPresent(String.self, forKey: .continuationToken)
+        let generation = try object.decodeIfPresent(GenerationConfig.self, forKey: .generationConfig)
+        thinking = generation?.thinking
+        candidateCount = generation?.candidateCount
+    }
+
+    /// The text of the last user message, in which directives stand.
+    var lastUserText: String {
+        contents?.last { $0.isUser }?.text ?? ""
+    }
+
+    var promptTokens: Int {
+        let all = (contents ?? []) + (systemInstruction.map { [$0] } ?? [])
+        return all.flatMap { $0.parts ?? [] }.reduce(0) { sum, part in
+            sum + (part.text.map(tokenCount) ?? 258)  // what Google counts for a small picture
+        }
+    }
+}
+
+struct Content: Decodable {
+    private enum Name: String, CodingKey { case role, parts }
+
+    let role: String?
+    let parts: [Part]?
+
+    init(from decoder: any Decoder) throws {
+        let object = try decoder.object(of: Name.self)
+        role = try object.decodeIfPresent(String.self, forKey: .role)
+        parts = try object.decodeIfPresent([Part].self, forKey: .parts)
+    }
+
+    var isUser: Bool { role != "model" }
+    var text: String { (parts ?? []).compactMap(\.text).joined() }
+}
+
+struct Part: Decodable {
+    private enum Name: String, CodingKey {
+        case text, inlineData, fileData, functionCall, functionResponse, executableCode, codeExecutionResult, toolCall
+        case toolResponse
+        case thought, thoughtSignature, videoMetadata, mediaResolution, mediaProcessing, partMetadata
+
+        static let extras: Set = [
+            thought, thoughtSignature, videoMetadata, mediaResolution, mediaProcessing, partMetadata,
+        ]
+    }
+
+    let text: String?
+    /// Whether it has what Google calls its data: a text, a file, a function call, …
+    let hasData: Bool
+
+    init(from decoder: any Decoder) throws {
+        let object = try decoder.object(of: Name.self)
+        text = try object.decodeIfPresent(String.self, forKey: .text)
+        let isBlank = text == "" && !object.contains(.thoughtSignature)
+        hasData = !isBlank && !Name.extras.isSuperset(of: object.allKeys)
+    }
+}
+
+struct GenerationConfig: Decodable {
+    private enum Name: String, CodingKey {
+        case temperature, topP, topK, candidateCount, maxOutputTokens, stopSequences, seed, presencePenalty
+        case frequencyPenalty, responseMimeType, responseSchema, responseJsonSchema, responseModalities
+        case mediaResolution, thinkingConfig, responseLogprobs, logprobs, speechConfig, imageConfig
+        case enableEnhancedCivicAnswers, audioTranscriptionConfig
+    }
+
+    let candidateCount: Int?
+    let thinking: ThinkingConfig?
+
+    init(from decoder: any Decoder) throws {
+        let object = try decoder.object(of: Name.self)
+        candidateCount = try object.decodeIfPresent(Int.self, forKey: .candidateCount)
+        thinking = try object.decodeIfPresent(ThinkingConfig.self, forKey: .thinkingConfig)
+        _ = try object.decodeIfPresent(Int.self, forKey: .maxOutputTokens)
+        _ = try object.decodeIfPresent(Double.self, forKey: .temperature)
+    }
+}
+
+struct ThinkingConfig: Decodable {
+    private enum Name: String, CodingKey { case thinkingLevel, thinkingBudget, includeThoughts }
+
+    let level: String?
+    let budget: Int?
+
+    init(from decoder: any Decoder) throws {
+        let object = try decoder.object(of: Name.self)
+        level = try object.decodeIfPresent(String.self, forKey: .thinkingLevel)?.lowercased()
+        budget = try object.decodeIfPresent(Int.self, forKey: .thinkingBudget)
+    }
+}
+
+/// The body of `countTokens`: contents alone, or a whole request.
+struct CountTokensRequest: Decodable {
+    private enum Name: String, CodingKey { case contents, generateContentRequest }
+
+    let contents: [Content]?
+    let generateContentRequest: GenerateRequest?
+
+    init(from decoder: any Decoder) throws {
+        let object = try decoder.object(of: Name.self)
+        contents = try object.decodeIfPresent([Content].self, forKey: .contents)
+        generateContentRequest = try object.decodeIfPresent(GenerateRequest.self, forKey: .generateContentRequest)
+    }
+}
+
+/// Not Google's tokenizer, but close to it for English.
+func tokenCount(of text: String) -> Int {
+    (text.utf8.count + 3) / 4
+}

@@ -1,0 +1,120 @@
+import FoundationEssentials
+
+/// What is said in reply to one request, before it is known how it is sent.
+struct Reply {
+    private let model: String
+    private let id: String
+    private let promptTokens: Int
+    private let isBlocked: Bool
+
+    private var thought: String?
+    private var text = ""
+    private var finish = "STOP"
+    private var hiddenThoughtTokens = 0
+    /// Cut by a filter: what was streamed before is all there is, and the end comes without content.
+    private var isWithheld = false
+    private var continuationToken: String?
+
+    init(to request: GenerateRequest, model: String, directives: Directives, seed: Seed, number: Int) throws {
+        self.model = model
+        id = "sandbox-\(String(seed.number(for: String(number)), radix: 16))"
+        promptTokens = request.promptTokens
+        isBlocked = directives["blocked"] != nil
+
+        text =
+            try directives.literal
+            ?? directives["long"].map { longText(bytes: try $0.number("bytes")) }
+            ?? answerText(to: request, model: model, seed: seed)
+        if directives["thoughts"] != nil {
+            thought = "**Reading the message**\n\nThe sandbox does not think; this part only looks as if it did.\n"
+        }
+        if directives["empty"] != nil { (text, finish, hiddenThoughtTokens) = ("", "MAX_TOKENS", 1024) }
+        if directives["max-tokens"] != nil { (text, finish) = (text.firstHalf, "MAX_TOKENS") }
+        if directives["safety"] != nil { (text, finish, isWithheld) = (text.firstHalf, "SAFETY", true) }
+        if directives["recitation"] != nil { (text, finish, isWithheld) = (text.firstHalf, "RECITATION", true) }
+        try continueText(from: request.continuationToken, by: directives["continuation"])
+    }
+
+    /// Replaces the text by the part of it that the token, or its absence, asks for.
+    private mutating func continueText(from token: String?, by directive: Directives.Directive?) throws {
+        let hops = try directive?.number("hops", default: 1) ?? 0
+        let pieces = text.pieces(hops + 1)
+        let position = try token.map(Self.position) ?? 0
+        guard position < pieces.count else { throw GoogleError.invalid("The continuation token is not valid.") }
+        text = pieces[position]
+        if position + 1 < pieces.count {
+            finish = "CONTINUATION"
+            continuationToken = Data("sandbox:\(position + 1)".utf8).base64EncodedString()
+        }
+    }
+
+    /// Clients send bytes back in either base64 alphabet.
+    private static func position(in token: String) throws -> Int {
+        let standard = String(token.map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 })
+        let text = Data(base64Encoded: standard).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        guard text.hasPrefix("sandbox:"), let position = Int(text.dropFirst("sandbox:".count)), position > 0 else {
+            throw GoogleError.invalid("The continuation token is not valid.")
+        }
+        return position
+    }
+
+    /// The answer in one piece.
+    var whole: GenerateResponse {
+        if isBlocked { return blocked }
+        if isWithheld { return response(parts: nil, said: "", ends: true) }
+        let thoughts = thought.map { [ReplyContent.Part(text: $0, thought: true)] } ?? []
+        let texts = text.isEmpty ? [] : [ReplyContent.Part(text: text, thoughtSignature: signature)]
+        return response(parts: thoughts + texts, said: text, ends: true)
+    }
+
+    /// The answer in at most `count` pieces of text, by default so many that a person sees it arrive.
+    func chunks(_ count: Int?) -> [GenerateResponse] {
+        if isBlocked || text.isEmpty { return [whole] }
+        var chunks: [GenerateResponse] = []
+        if let thought { chunks.append(response(parts: [.init(text: thought, thought: true)], said: "", ends: false)) }
+        var said = ""
+        let pieces = text.pieces(count ?? min(max(text.utf8.count / 64, 4), 16))
+        for (index, piece) in pieces.enumerated() {
+            said += piece
+            let ends = index == pieces.count - 1 && !isWithheld && thought == nil
+            chunks.append(response(parts: [.init(text: piece)], said: said, ends: ends))
+        }
+        if isWithheld {
+            chunks.append(response(parts: nil, said: said, ends: true))
+        } else if thought != nil {
+            // Google sends the signature of a stream on an empty last part.
+            chunks.append(response(parts: [.init(text: "", thoughtSignature: signature)], said: said, ends: true))
+        }
+        return chunks
+    }
+
+    private var signature: String? {
+        thought == nil ? nil : Data("sandbox signature of \(id)".utf8).base64EncodedString()
+    }
+
+    private var blocked: GenerateResponse {
+        GenerateResponse(
+            promptFeedback: .init(blockReason: "SAFETY", safetyRatings: SafetyRating.blocked),
+            usageMetadata: Usage(prompt: promptTokens, candidates: 0, thoughts: 0), modelVersion: model, responseId: id)
+    }
+
+    /// `parts` nil: without content; `said`: all text up to here, for the running counts.
+    private func response(parts: [ReplyContent.Part]?, said: String, ends: Bool) -> GenerateResponse {
+        var candidate = GenerateResponse.Candidate()
+        candidate.content = parts.map { ReplyContent(parts: $0.isEmpty ? nil : $0) }
+        if ends {
+            candidate.finishReason = finish
+            candidate.continuationToken = continuationToken
+            if finish == "SAFETY" { candidate.safetyRatings = SafetyRating.blocked }
+            if finish == "RECITATION" {
+                let source = Citation(startIndex: 0, endIndex: text.utf8.count, uri: "https://example.com/recited")
+                candidate.citationMetadata = ["citationSources": [source]]
+            }
+        }
+        let thoughts = hiddenThoughtTokens + (thought.map(tokenCount) ?? 0)
+        return GenerateResponse(
+            candidates: [candidate],
+            usageMetadata: Usage(prompt: promptTokens, candidates: tokenCount(of: said), thoughts: thoughts),
+            modelVersion: model, responseId: id)
+    }
+}
