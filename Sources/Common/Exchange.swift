@@ -44,7 +44,9 @@ final class Exchange {
             let got = body.withUnsafeMutableBytes { buffer -> Int in
                 guard let start = buffer.baseAddress?.advanced(by: count) else { return 0 }
                 if let fastCGI {
-                    return Int(FCGX_GetStr(start.assumingMemoryBound(to: CChar.self), Int32(length - count), fastCGI.pointee.in))
+                    return Int(
+                        FCGX_GetStr(
+                            start.assumingMemoryBound(to: CChar.self), Int32(length - count), fastCGI.pointee.in))
                 }
                 return read(0, start, length - count)
             }

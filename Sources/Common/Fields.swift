@@ -41,7 +41,8 @@ public struct Text<Rule: TextRule>: Decodable, SQLValue {
         if text.utf8.contains(0) { throw Problem.Field("must not hold NUL", at: decoder.codingPath) }
         guard Rule.length.contains(text.unicodeScalars.count) else {
             let (least, most) = (Rule.length.lowerBound, Rule.length.upperBound)
-            let detail = least == 0 ? "must have at most \(most) characters" : "must have \(least) to \(most) characters"
+            let detail =
+                least == 0 ? "must have at most \(most) characters" : "must have \(least) to \(most) characters"
             throw Problem.Field(detail, at: decoder.codingPath)
         }
         if let fault = Rule.fault(text) { throw Problem.Field(fault, at: decoder.codingPath) }

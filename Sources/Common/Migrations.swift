@@ -19,13 +19,15 @@ public enum Migrations {
         try database.transaction {
             try database.execute("select pg_advisory_xact_lock(\(lock))")
             try database.execute(
-                "create table if not exists migrations (name text primary key, applied_at timestamptz not null default now())")
+                "create table if not exists migrations (name text primary key, applied_at timestamptz not null default now())"
+            )
         }
         return try all.filter { migration in
             try database.transaction {
                 try database.execute("select pg_advisory_xact_lock(\(lock))")
-                let isNew = try database.execute(
-                    "insert into migrations (name) values (\(migration.name)) on conflict do nothing") == 1
+                let isNew =
+                    try database.execute(
+                        "insert into migrations (name) values (\(migration.name)) on conflict do nothing") == 1
                 if isNew { try database.script(String(decoding: migration.sql, as: UTF8.self)) }
                 return isNew
             }

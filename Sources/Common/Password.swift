@@ -11,8 +11,9 @@ public enum Password {
     public static func hash(_ password: String) throws -> String {
         Sodium.ready
         var text = [CChar](repeating: 0, count: Int(crypto_pwhash_strbytes()))
-        guard crypto_pwhash_str_alg(
-            &text, password, UInt64(password.utf8.count), passes, memory, crypto_pwhash_alg_argon2id13()) == 0
+        guard
+            crypto_pwhash_str_alg(
+                &text, password, UInt64(password.utf8.count), passes, memory, crypto_pwhash_alg_argon2id13()) == 0
         else { throw Problem.unavailable }
         // The 19 MiB go back to the system, for an idle process is to be small.
         malloc_trim(0)

@@ -14,7 +14,9 @@ public struct Response: Sendable {
     }
 
     /// A value as JSON.
-    public static func json(_ value: some Encodable, status: Int = 200, headers: [(String, String)] = []) throws -> Response {
+    public static func json(_ value: some Encodable, status: Int = 200, headers: [(String, String)] = []) throws
+        -> Response
+    {
         json(text: try JSON.encode(value), status: status, headers: headers)
     }
 

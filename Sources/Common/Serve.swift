@@ -76,7 +76,8 @@ private struct Server {
     private mutating func waitForNews(_ poller: Poller) -> Set<Int32> {
         let now = monotonicMilliseconds()
         if held.isEmpty {
-            let ready = poller.wait(milliseconds: database.descriptor == nil ? -1 : Settings.databaseIdleSeconds * 1_000)
+            let ready = poller.wait(
+                milliseconds: database.descriptor == nil ? -1 : Settings.databaseIdleSeconds * 1_000)
             if ready.isEmpty { database.close() }
             return ready
         }

@@ -33,7 +33,9 @@ public struct Token: Codable, Sendable {
     ///
     /// Its header has to be, byte for byte, the one that we write for a key, so that no other algorithm, type, key or
     /// critical extension is ever looked at.
-    public init(_ text: some StringProtocol, keys: [TokenKey] = Settings.tokenKeys, now: Int = secondsSince1970()) throws {
+    public init(_ text: some StringProtocol, keys: [TokenKey] = Settings.tokenKeys, now: Int = secondsSince1970())
+        throws
+    {
         let refused = Problem.unauthorized("token_invalid", "The access token is not valid.")
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard text.utf8.count <= Token.longest, parts.count == 3,

@@ -103,7 +103,9 @@ public final class HTTPClient {
 
     /// Begins an exchange; nil where there is no memory for it.
     public func start(_ request: HTTPRequest) -> Transfer? {
-        guard let transfer = Transfer(request), curl_multi_add_handle(multi, transfer.easy) == CURLM_OK else { return nil }
+        guard let transfer = Transfer(request), curl_multi_add_handle(multi, transfer.easy) == CURLM_OK else {
+            return nil
+        }
         transfers[transfer.easy] = transfer
         return transfer
     }

@@ -1,0 +1,64 @@
+# shellcheck shell=bash
+# Postgres clusters of our own, reached through a Unix socket only. Sourced by bin/serve and by tests.
+#
+# Postgres refuses root, so root runs it as the account postgres. That account may not be able to reach the folder by its name
+# (a clone under /root); so it is always handed over opened, as a descriptor.
+
+if ((EUID == 0)); then
+    as_postgres=(--reuid postgres --regid postgres --init-groups)
+else
+    as_postgres=()
+fi
+
+postgres_bin() { # [DATA]: where the programs are of the version that made DATA, else of the newest one installed
+    local made_by=none
+    [[ ! -f ${1-}/PG_VERSION ]] || made_by=$(<"$1/PG_VERSION")
+    [[ -d /usr/lib/postgresql/$made_by/bin ]] || made_by=$(printf '%s\n' /usr/lib/postgresql/*/bin/initdb | sort -V | tail -1 | cut -d/ -f5)
+    echo "/usr/lib/postgresql/$made_by/bin"
+}
+
+make_cluster() { # DATA [ACCOUNT=ROLE…]: each account may be these roles; with none given anyone may be any (tests, in a 0700 folder)
+    local data=$1 new=$1.new account=peer flags=()
+    shift
+    (($#)) || account=trust flags=(--no-sync)
+    rm -rf "$new"
+    install -d -m 700 ${as_postgres:+-o postgres -g postgres} "$new"
+    (
+        exec {folder}<"$new"
+        bin=$(postgres_bin)
+        cd /
+        exec setpriv --pdeathsig TERM "${as_postgres[@]}" "$bin/initdb" -D "/proc/self/fd/$folder" --username postgres --auth "$account" \
+            --encoding UTF8 --locale C.UTF-8 --data-checksums --no-instructions "${flags[@]}"
+    ) || return
+    if (($#)); then
+        echo "local all all peer map=accounts" >"$new/pg_hba.conf"
+        printf 'accounts %s\n' "${@/=/ }" >"$new/pg_ident.conf"
+    fi
+    mv "$new" "$data" # only a whole cluster gets the name
+}
+
+run_postgres() { # DATA SOCKETS [SETTING=VALUE…]: become the server; it logs to stderr, and ends when its parent does
+    local bin folder settings=(port=5432 listen_addresses= "unix_socket_directories=$2" "${@:3}")
+    bin=$(postgres_bin "$1")
+    exec {folder}<"$1"
+    cd /
+    exec setsid setpriv --pdeathsig INT "${as_postgres[@]}" "$bin/postgres" -D "/proc/self/fd/$folder" "${settings[@]/#/--}"
+}
+
+# For tests: nothing survives a crash of the machine
+# shellcheck disable=SC2034
+fast=(fsync=off synchronous_commit=off full_page_writes=off)
+
+wait_for_postgres() { # SOCKETS PID: until it answers (recovery after a crash takes its time); fails when it has ended
+    until "$(postgres_bin)/pg_isready" -q -h "$1" -p 5432; do
+        kill -0 "$2" 2>/dev/null || return
+        sleep 0.05
+    done
+}
+
+make_database() { # SOCKETS NAME ROLE: where they don't exist yet
+    "$(postgres_bin)/psql" -qX -v ON_ERROR_STOP=1 -h "$1" -p 5432 -U postgres postgres <<SQL
+select 'create role $3 login' where not exists (select from pg_roles where rolname = '$3') \gexec
+select 'create database $2 owner $3' where not exists (select from pg_database where datname = '$2') \gexec
+SQL
+}
