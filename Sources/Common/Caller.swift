@@ -20,37 +20,25 @@ extension Request {
         guard parts.count == 2, parts[0].lowercased() == "bearer" else {
             throw Problem.unauthorized("token_missing", "This needs Authorization: Bearer and an access token.")
         }
-        let token = try Token(parts[1])
+        let token = try Token.verified(String(parts[1]))
         return Caller(user: token.sub, session: token.sid)
     }
 }
 
 extension Database {
-    /// The rows of a statement that starts from `Caller.live` and joins to it, with an outer join, what the caller asks
-    /// for: no row at all means that the session has ended, a row without an `id` that the thing is not theirs.
-    public func found<Row: Decodable>(_ type: Row.Type = Row.self, _ statement: SQL) throws -> [Row] {
-        let rows = try rows(Found<Row>.self, statement)
-        if rows.isEmpty { throw Problem.sessionEnded }
-        return try rows.map { row in
-            guard let value = row.value else { throw Problem.notFound }
-            return value
-        }
+    /// The answer of a statement that starts from `Caller.live` and joins to it, with an outer join, what the caller asks
+    /// for, and selects its JSON: no row at all means that the session has ended (401), a NULL that the thing is not
+    /// there or not theirs (404).
+    public func answer(_ statement: SQL) throws -> String {
+        guard let row = try row(Answer.self, statement) else { throw Problem.sessionEnded }
+        guard let json = row.json else { throw Problem.notFound }
+        return json
     }
 }
+
+private struct Answer: Decodable { let json: String? }
 
 extension Problem {
     /// The session of a token was ended, or is over.
     public static let sessionEnded = unauthorized("session_ended", "This session has ended; sign in again.")
-}
-
-/// A row whose `id` is NULL is the empty side of an outer join.
-public struct Found<Row: Decodable>: Decodable {
-    public let value: Row?
-
-    private enum Keys: String, CodingKey { case id }
-
-    public init(from decoder: any Decoder) throws {
-        let isEmpty = try decoder.container(keyedBy: Keys.self).decodeNil(forKey: .id)
-        value = isEmpty ? nil : try Row(from: decoder)
-    }
 }

@@ -12,6 +12,8 @@ public final class Database {
     private var prepared: [String: Prepared] = [:]
     private var channels: Set<String> = []
     private var inTransaction = false
+    /// Monotonic milliseconds of the last result.
+    private var lastUse = 0
 
     private struct Prepared {
         let name: String
@@ -29,7 +31,7 @@ public final class Database {
         self.conninfo = conninfo
         self.prepares = prepares
         self.timeout = timeout
-        // Sent as start-up parameters that poolers know: Timestamp depends on both.
+        // Sent as start-up parameters that poolers know, so that times are written in one way.
         setenv("PGTZ", "UTC", 1)
         setenv("PGDATESTYLE", "ISO", 1)
         setenv("PGCLIENTENCODING", "UTF8", 1)
@@ -195,6 +197,7 @@ public final class Database {
         guard let last, PQstatus(connection) == CONNECTION_OK else {
             throw lost(last.flatMap { PQresultErrorMessage($0.pointer) })
         }
+        lastUse = monotonicMilliseconds()
         if last.hasFailed { throw last.error }
         return last
     }
@@ -222,7 +225,8 @@ public final class Database {
     // MARK: The connection
 
     private func open() throws {
-        if let connection {
+        if connection != nil {
+            if monotonicMilliseconds() - lastUse < 50 { return }
             // An idle connection has nothing to say, unless it was ended or brings notifications.
             while self.connection != nil, wait(reading: true, writing: false, until: 0) {
                 if PQconsumeInput(connection) == 0 { close() }

@@ -38,17 +38,18 @@ final class Exchange {
         let length = announced ?? (fastCGI == nil ? 0 : limit + 1)
         guard length > 0 else { return [] }
         if let announced, announced > limit { return nil }
-        var body = [UInt8](repeating: 0, count: length)
+        var body = [UInt8](repeating: 0, count: announced ?? 4_096)
         var count = 0
         while count < length {
+            if count == body.count { body += [UInt8](repeating: 0, count: count) }
             let got = body.withUnsafeMutableBytes { buffer -> Int in
                 guard let start = buffer.baseAddress?.advanced(by: count) else { return 0 }
                 if let fastCGI {
                     return Int(
                         FCGX_GetStr(
-                            start.assumingMemoryBound(to: CChar.self), Int32(length - count), fastCGI.pointee.in))
+                            start.assumingMemoryBound(to: CChar.self), Int32(buffer.count - count), fastCGI.pointee.in))
                 }
-                return read(0, start, length - count)
+                return read(0, start, buffer.count - count)
             }
             if got <= 0 { break }
             count += got

@@ -14,14 +14,3 @@ public enum JSON {
         try JSONDecoder().decode(type, from: Data(bytes))
     }
 }
-
-// Synthesised `encode(to:)` leaves out what is nil; clients are better off with a null in its place, so these stand in for
-// the standard library's.
-extension KeyedEncodingContainer {
-    /// Writes null for nil.
-    public mutating func encodeIfPresent(_ value: String?, forKey key: Key) throws { try encode(value, forKey: key) }
-    /// Writes null for nil.
-    public mutating func encodeIfPresent<Value: Encodable>(_ value: Value?, forKey key: Key) throws {
-        try encode(value, forKey: key)
-    }
-}

@@ -26,7 +26,7 @@ public enum Log {
     }()
 
     private static func write(_ level: String, _ message: String, _ fields: KeyValuePairs<String, String>) {
-        var line = "{\"time\":\"\(Timestamp.now.text)\",\"level\":\"\(level)\",\"program\":\(quoted(program))"
+        var line = "{\"time\":\"\(Clock.timestamp)\",\"level\":\"\(level)\",\"program\":\(quoted(program))"
         line += ",\"pid\":\(getpid()),\"message\":\(quoted(message))"
         for (name, value) in fields { line += ",\(quoted(name)):\(quoted(value))" }
         line += "}\n"

@@ -1,20 +1,21 @@
 /// A page of a chatroom's messages, the newest first.
-public struct MessagePage: Encodable {
-    let messages: [Message]
-    let nextCursor: String?
+public struct MessagePage {
+    /// The members `messages` and `next_cursor` of an answer.
+    public let members: String
 
-    enum CodingKeys: String, CodingKey {
-        case messages
-        case nextCursor = "next_cursor"
+    private struct Row: Decodable {
+        let room: ID?
+        let id: ID?
+        let message: String?
     }
 
     /// Reads it; 404 where the room is not the caller's.
     public init(_ page: Page, of room: ID, caller: Caller, database: Database) throws {
         let rows = try database.rows(
-            MessageOfRoom.self,
+            Row.self,
             """
             with caller as (\(caller.live))
-            select r.id as room_id, \(Message.columns)
+            select r.id as room, m.id, \(Message.json) as message
             from caller
             left join chatrooms r on r.user_id = caller.user_id and r.id = \(room)
             left join lateral (
@@ -23,23 +24,11 @@ public struct MessagePage: Encodable {
                     and m.id < coalesce(\(page.after.first)::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
                 order by m.id desc limit \(page.limit + 1)
             ) m on true
+            order by m.id desc
             """)
-        if rows.isEmpty { throw Problem.sessionEnded }
-        guard rows[0].room != nil else { throw Problem.notFound }
-        let found = rows.compactMap(\.message)
-        messages = Array(found.prefix(page.limit))
-        nextCursor = page.next(found: found.count, last: messages.last.map { [$0.id.text] } ?? [])
-    }
-}
-
-private struct MessageOfRoom: Decodable {
-    let room: ID?
-    let message: Message?
-
-    enum CodingKeys: String, CodingKey { case room = "room_id" }
-
-    init(from decoder: any Decoder) throws {
-        room = try decoder.container(keyedBy: CodingKeys.self).decodeIfPresent(ID.self, forKey: .room)
-        message = try Found<Message>(from: decoder).value
+        guard let first = rows.first else { throw Problem.sessionEnded }
+        guard first.room != nil else { throw Problem.notFound }
+        let messages = rows.filter { $0.id != nil }
+        members = page.members("messages", messages.compactMap(\.message)) { [messages[$0].id?.text ?? ""] }
     }
 }

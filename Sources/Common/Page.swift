@@ -28,15 +28,19 @@ public struct Page: Sendable {
         self.after = after
     }
 
-    /// The cursor of the page that follows, if one more entry than `limit` was found: it names the last one shown.
-    public func next(found: Int, last: [String]) -> String? {
-        found > limit ? Sodium.base64url(last.joined(separator: " ").utf8) : nil
+    /// The members of the answer: the entries that were found, of which one more than `limit` says that another page
+    /// follows, and the cursor of that page, which names the last entry shown.
+    /// - Parameter keys: the place of the entry with this index, as the list's keys.
+    public func members(_ name: String, _ entries: [String], keys: (Int) -> [String]) -> String {
+        let hasMore = entries.count > limit
+        let cursor = hasMore ? "\"\(Sodium.base64url(keys(limit - 1).joined(separator: " ").utf8))\"" : "null"
+        return "\"\(name)\":[\(entries.prefix(limit).joined(separator: ","))],\"next_cursor\":\(cursor)"
     }
 
     /// Ids and times, which is all that lists are ordered by.
     private static func isKey(_ key: String) -> Bool {
         ID(key) != nil
-            || key.utf8.count <= 32 && key.hasSuffix("Z") && key.utf8.allSatisfy { "0123456789-:.TZ".utf8.contains($0) }
+            || key.utf8.count == 32 && key.hasSuffix("+00:00") && key.utf8.allSatisfy { "0123456789-:.T+".utf8.contains($0) }
     }
 }
 

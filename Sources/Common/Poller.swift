@@ -5,6 +5,8 @@ import Glibc
 public final class Poller {
     private let descriptor = epoll_create1(Int32(EPOLL_CLOEXEC))
 
+    private var events = [epoll_event](repeating: epoll_event(), count: 64)
+
     public init() {}
     deinit { close(descriptor) }
 
@@ -21,10 +23,9 @@ public final class Poller {
     }
 
     /// The descriptors that are ready; none when `milliseconds` are over (-1: never).
-    public func wait(milliseconds: Int) -> Set<Int32> {
-        var events = [epoll_event](repeating: epoll_event(), count: 64)
+    public func wait(milliseconds: Int) -> [Int32] {
         let count = epoll_wait(descriptor, &events, Int32(events.count), Int32(clamping: milliseconds))
-        return Set(events.prefix(max(0, Int(count))).map(\.data.fd))
+        return events.prefix(max(0, Int(count))).map(\.data.fd)
     }
 }
 

@@ -13,16 +13,9 @@ public struct Response: Sendable {
         self.body = body
     }
 
-    /// A value as JSON.
-    public static func json(_ value: some Encodable, status: Int = 200, headers: [(String, String)] = []) throws
-        -> Response
-    {
-        json(text: try JSON.encode(value), status: status, headers: headers)
-    }
-
-    /// JSON that is text already.
-    public static func json(text: [UInt8], status: Int = 200, headers: [(String, String)] = []) -> Response {
-        Response(status: status, headers: [("Content-Type", "application/json")] + headers, body: text)
+    /// JSON that is text already, as Postgres writes it.
+    public static func json(_ text: String, status: Int = 200, headers: [(String, String)] = []) -> Response {
+        Response(status: status, headers: [("Content-Type", "application/json")] + headers, body: Array(text.utf8))
     }
 
     /// No answer yet: the request is held, no process is blocked, and the handler is called again when `id` is notified,
@@ -35,11 +28,21 @@ public struct Response: Sendable {
 
     /// As CGI writes it (RFC 3875, 6): header lines, an empty line, the body.
     func cgi(requestID: String) -> [UInt8] {
-        var head = "Status: \(status) \(Response.reason(status))\r\nX-Request-Id: \(requestID)\r\n"
-        for (name, value) in headers { head += "\(name): \(value)\r\n" }
-        if status != 204, status != 304 { head += "Content-Length: \(body.count)\r\n" }
-        head += "\r\n"
-        return Array(head.utf8) + body
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(512 + body.count)
+        func line(_ name: String, _ value: String) {
+            bytes += name.utf8
+            bytes += ": ".utf8
+            bytes += value.utf8
+            bytes += "\r\n".utf8
+        }
+        line("Status", "\(status) \(Response.reason(status))")
+        line("X-Request-Id", requestID)
+        for (name, value) in headers { line(name, value) }
+        if status != 204, status != 304 { line("Content-Length", String(body.count)) }
+        bytes += "\r\n".utf8
+        bytes += body
+        return bytes
     }
 
     /// The status's reason phrase (RFC 9110, 15).

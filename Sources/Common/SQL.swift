@@ -61,7 +61,6 @@ extension Int: SQLValue { public var sqlText: String { String(self) } }
 extension Double: SQLValue { public var sqlText: String { String(self) } }
 extension Bool: SQLValue { public var sqlText: String { self ? "t" : "f" } }
 extension ID: SQLValue { public var sqlText: String { text } }
-extension Timestamp: SQLValue { public var sqlText: String { text } }
 
 extension Array: SQLValue where Element: SQLValue {
     public var sqlText: String { arrayLiteral(map(\.sqlText)) }

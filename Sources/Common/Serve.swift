@@ -65,7 +65,12 @@ private struct Server {
         while true {
             let ready = waitForNews(poller)
             if ready.contains(signals) { break }
-            if ready.contains(0), let exchange = Exchange(accepting: FCGI_FAIL_ACCEPT_ON_INTR) { begin(exchange) }
+            guard ready.contains(0) else { continue }
+            // While one request follows another there is no need to wait; but signals and the held get a look in.
+            for _ in 0..<16 {
+                guard let exchange = Exchange(accepting: FCGI_FAIL_ACCEPT_ON_INTR) else { break }
+                begin(exchange)
+            }
         }
         for descriptor in held.keys { resume(descriptor, isOver: true) }
         Log.info("stopped")
@@ -73,7 +78,7 @@ private struct Server {
 
     /// Waits until something is ready, and sees to the held requests; the descriptors that are ready.
     @discardableResult
-    private mutating func waitForNews(_ poller: Poller) -> Set<Int32> {
+    private mutating func waitForNews(_ poller: Poller) -> [Int32] {
         let now = monotonicMilliseconds()
         if held.isEmpty {
             let ready = poller.wait(

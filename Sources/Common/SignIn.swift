@@ -12,24 +12,15 @@ public struct RefreshToken: Sendable {
     }
 }
 
-/// The answer to everybody who has just signed in.
-public struct SignIn: Encodable, Sendable {
-    let token: String
-    let tokenType = "Bearer"
-    let expiresIn = Settings.accessTokenSeconds
-    let refreshToken: String
-    let user: User
-
-    enum CodingKeys: String, CodingKey {
-        case token, user
-        case tokenType = "token_type"
-        case expiresIn = "expires_in"
-        case refreshToken = "refresh_token"
-    }
-
-    public init(user: User, session: ID, refresh: RefreshToken) throws {
-        token = try Token(user: user.id, session: session).signed()
-        refreshToken = refresh.text(user: user.id, session: session)
-        self.user = user
+extension Response {
+    /// The answer to everybody who has just signed in.
+    /// - Parameter json: the user's, as `User.json` has it.
+    public static func signIn(user: ID, json: String, session: ID, refresh: RefreshToken) throws -> Response {
+        let token = try Token(user: user, session: session).signed()
+        return .json(
+            """
+            {"token":"\(token)","token_type":"Bearer","expires_in":\(Settings.accessTokenSeconds),\
+            "refresh_token":"\(refresh.text(user: user, session: session))","user":\(json)}
+            """)
     }
 }

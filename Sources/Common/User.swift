@@ -1,26 +1,12 @@
-/// A user, as their own requests see them: of a row's columns of the same names.
-public struct User: Codable, Sendable {
-    public let id: ID
-    public let mobile: String
-    public let username: String?
-    public let tier: String
-    public let mobileVerified: Bool
-    public let createdAt: Timestamp
-
-    enum CodingKeys: String, CodingKey {
-        case id, mobile, username, tier
-        case mobileVerified = "mobile_verified"
-        case createdAt = "created_at"
-    }
-
-    /// The columns that a `User` is decoded from, of the table `users` under the name `u`.
-    public static let columns: SQL = """
-        u.id, u.mobile, u.username, u.tier, u.mobile_verified_at is not null as mobile_verified, u.created_at
+/// A user, as their own requests see them.
+public enum User {
+    /// The answer's JSON, of the table `users` under the name `u`.
+    ///
+    /// Answers are written by Postgres: it has the values and keeps members in order and nulls in place, where decoding
+    /// rows only to encode them again took more than half of a small request's time (65 of 108 µs in the handler).
+    public static let json: SQL = """
+        (select row_to_json(j) from (select
+            u.id, u.mobile, u.username, u.tier, u.mobile_verified_at is not null as mobile_verified, u.created_at
+        ) j)
         """
-}
-
-/// `{"user": …}`, which several endpoints answer with.
-public struct UserAnswer: Encodable, Sendable {
-    let user: User
-    public init(user: User) { self.user = user }
 }

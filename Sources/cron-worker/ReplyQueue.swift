@@ -57,10 +57,12 @@ struct ReplyQueue {
         struct Row: Decodable {
             let parked: Int
             let job: ReplyJob?
-            enum CodingKeys: String, CodingKey { case parked }
+            enum CodingKeys: String, CodingKey { case parked, id }
             init(from decoder: any Decoder) throws {
-                parked = try decoder.container(keyedBy: CodingKeys.self).decode(Int.self, forKey: .parked)
-                job = try Found<ReplyJob>(from: decoder).value
+                let row = try decoder.container(keyedBy: CodingKeys.self)
+                parked = try row.decode(Int.self, forKey: .parked)
+                // Where nothing was claimed there is one row all the same.
+                job = try row.decodeNil(forKey: .id) ? nil : ReplyJob(from: decoder)
             }
         }
         let rows = try database.rows(

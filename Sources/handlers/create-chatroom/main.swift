@@ -14,16 +14,14 @@ struct NewChatroom: Decodable {
 serve { request, database in
     let new: NewChatroom = try request.json()
     let caller = try request.caller()
-    let room = try database.row(
-        Chatroom.self,
+    let room = try database.answer(
         """
         with caller as (\(caller.live)), r as (
             insert into chatrooms (user_id, title, system_instruction, model)
             select user_id, \(new.title), \(new.systemInstruction), \(new.model) from caller
             returning *
-        ), listed as (\(Chatroom.bumpList(of: "select user_id from caller")))
-        select \(Chatroom.columns) from r
+        ), listed as (\(Chatroom.bumpList(of: "caller")))
+        select \(Chatroom.json) as json from r cross join lateral (\(Chatroom.updated)) a
         """)
-    guard let room else { throw Problem.sessionEnded }
-    return try .json(room, status: 201)
+    return .json(room, status: 201)
 }

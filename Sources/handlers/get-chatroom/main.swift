@@ -1,26 +1,16 @@
 import Common
 
-struct Answer: Encodable {
-    let room: Chatroom
-    let messages: MessagePage
-
-    func encode(to encoder: any Encoder) throws {
-        try room.encode(to: encoder)
-        try messages.encode(to: encoder)
-    }
-}
-
 serve { request, database in
     let caller = try request.caller()
+    let page = try Page(request, keys: 1)
     let id = try request.pathID("CHATROOM_ID")
-    let rooms = try database.found(
-        Chatroom.self,
+    let room = try database.answer(
         """
         with caller as (\(caller.live))
-        select \(Chatroom.columns)
+        select case when r.id is not null then \(Chatroom.json) end as json
         from caller left join chatrooms r on r.user_id = caller.user_id and r.id = \(id)
+        left join lateral (\(Chatroom.updated)) a on true
         """)
-    guard let room = rooms.first else { throw Problem.notFound }
-    let page = try MessagePage(Page(request, keys: 1), of: id, caller: caller, database: database)
-    return try .json(Answer(room: room, messages: page))
+    let messages = try MessagePage(page, of: id, caller: caller, database: database)
+    return .json("\(room.dropLast()),\(messages.members)}")
 }

@@ -1,19 +1,26 @@
 import Common
 
+struct Found: Decodable {
+    /// NULL where there is no such message of the caller's.
+    let status: String?
+    let json: String
+}
+
 serve { request, database in
     let caller = try request.caller()
     let room = try request.pathID("CHATROOM_ID")
     let id = try request.pathID("MESSAGE_ID")
-    let messages = try database.found(
-        Message.self,
+    let found = try database.row(
+        Found.self,
         """
         with caller as (\(caller.live))
-        select \(Message.columns) from caller
+        select m.status, \(Message.json) as json from caller
         left join messages m on m.user_id = caller.user_id and m.chatroom_id = \(room) and m.id = \(id)
         """)
-    guard let message = messages.first else { throw Problem.notFound }
-    if !message.isFinished, !request.hasWaited, let seconds = request.preferredWait, seconds > 0 {
+    guard let found else { throw Problem.sessionEnded }
+    guard let status = found.status else { throw Problem.notFound }
+    if ["queued", "running"].contains(status), !request.hasWaited, let seconds = request.preferredWait, seconds > 0 {
         return .wait(for: id, seconds: seconds)
     }
-    return try .json(message)
+    return .json(found.json)
 }

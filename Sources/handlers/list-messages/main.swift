@@ -2,6 +2,7 @@ import Common
 
 serve { request, database in
     let caller = try request.caller()
-    let room = try request.pathID("CHATROOM_ID")
-    return try .json(MessagePage(Page(request, keys: 1), of: room, caller: caller, database: database))
+    let page = try Page(request, keys: 1)
+    let messages = try MessagePage(page, of: request.pathID("CHATROOM_ID"), caller: caller, database: database)
+    return .json("{\(messages.members)}")
 }

@@ -2,28 +2,10 @@ import Common
 
 struct Addressee: Decodable { let mobile: Mobile }
 
-struct Sent: Encodable {
-    let expiresIn = OTP.seconds
-    let resendIn = Settings.otpResendSeconds
-    let otp: String?
-
-    enum CodingKeys: String, CodingKey {
-        case otp
-        case expiresIn = "expires_in"
-        case resendIn = "resend_in"
-    }
-
-    func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(expiresIn, forKey: .expiresIn)
-        try container.encode(resendIn, forKey: .resendIn)
-        if let otp { try container.encode(otp, forKey: .otp) }
-    }
-}
-
-struct Wait: Decodable {
+struct Outcome: Decodable {
     let sent: Bool
-    let seconds: Int
+    /// Seconds until another may be sent.
+    let wait: Int
 }
 
 // Numbers with and without an account are treated alike, so that nobody finds out which is which.
@@ -32,7 +14,7 @@ serve { request, database in
     let otp = OTP.random()
 
     let outcome = try database.row(
-        Wait.self,
+        Outcome.self,
         """
         with sent as (
             insert into otps as o (mobile, purpose, code_hash, expires_at)
@@ -48,16 +30,17 @@ serve { request, database in
         select exists (select from sent) as sent, coalesce((
             select ceil(extract(epoch from o.sent_at - now()) + \(Settings.otpResendSeconds)::int)::int
             from otps o where o.mobile = \(mobile) and o.purpose = 'sign_in'
-        ), 0) as seconds
+        ), \(Settings.otpResendSeconds)::int) as wait
         """)
     guard let outcome, outcome.sent else {
-        let seconds = max(1, outcome?.seconds ?? Settings.otpResendSeconds)
+        let seconds = max(1, outcome?.wait ?? 1)
         throw Problem(
-            429, "otp_too_soon", "A code was sent a moment ago; wait \(seconds) seconds to ask for another.",
+            429, "otp_too_soon", "A code was sent a moment ago; another can be sent in \(seconds) seconds.",
             headers: [("Retry-After", String(seconds))], extra: ["resend_in": seconds])
     }
     if Settings.otpDelivery == "log" {
         Log.error("one-time password", ["mobile": mobile.digits, "code": otp.code])
     }
-    return try .json(Sent(otp: Settings.otpDelivery == "response" ? otp.code : nil))
+    let shown = Settings.otpDelivery == "response" ? ",\"otp\":\"\(otp.code)\"" : ""
+    return .json("{\"expires_in\":\(OTP.seconds),\"resend_in\":\(Settings.otpResendSeconds)\(shown)}")
 }

@@ -8,21 +8,15 @@ struct Guess: Decodable {
 struct Outcome: Decodable {
     let correct: Bool
     let attemptsLeft: Int
+    let userID: ID?
     let sessionID: ID?
-    let user: User?
+    let user: String?
 
     enum CodingKeys: String, CodingKey {
-        case correct
+        case correct, user
         case attemptsLeft = "attempts_left"
+        case userID = "user_id"
         case sessionID = "session_id"
-    }
-
-    init(from decoder: any Decoder) throws {
-        let row = try decoder.container(keyedBy: CodingKeys.self)
-        correct = try row.decode(Bool.self, forKey: .correct)
-        attemptsLeft = try row.decode(Int.self, forKey: .attemptsLeft)
-        sessionID = try row.decodeIfPresent(ID.self, forKey: .sessionID)
-        user = try Found<User>(from: decoder).value
     }
 }
 
@@ -41,7 +35,7 @@ serve { request, database in
                 expires_at = case when code_hash = any(\(hashes)::text[]) then '-infinity' else expires_at end
             where mobile = \(guess.mobile) and purpose = 'sign_in' and attempts < \(OTP.tries)::int and expires_at > now()
             returning code_hash = any(\(hashes)::text[]) as correct, \(OTP.tries)::int - attempts as attempts_left
-        ), signed_in as (
+        ), u as (
             update users set mobile_verified_at = coalesce(mobile_verified_at, now())
             where mobile = \(guess.mobile) and (select correct from tried)
             returning *
@@ -49,16 +43,16 @@ serve { request, database in
             insert into sessions (user_id, refresh_hash, expires_at, ip, user_agent)
             select id, \(refresh.hash), now() + make_interval(secs => \(Settings.sessionSeconds)::int),
                 \(request["REMOTE_ADDR"])::inet, left(\(request.header("USER_AGENT")), 500)
-            from signed_in
-            returning id as session_id
+            from u
+            returning user_id, id as session_id
         )
-        select tried.correct, tried.attempts_left, session.session_id, \(User.columns)
-        from tried left join signed_in u on true left join session on true
+        select tried.correct, tried.attempts_left, session.user_id, session.session_id, \(User.json) as user
+        from tried left join u on true left join session on true
         """)
-    guard let user = outcome?.user, let session = outcome?.sessionID else {
-        throw Problem(
-            401, "otp_invalid", "The code is wrong, used or over.",
-            extra: ["attempts_left": outcome.map { $0.correct ? 0 : $0.attemptsLeft } ?? 0])
+    guard let outcome, let user = outcome.userID, let session = outcome.sessionID, let json = outcome.user else {
+        // The right code of a number without an account is a wrong one too.
+        let left = outcome.map { $0.correct ? 0 : $0.attemptsLeft } ?? 0
+        throw Problem(401, "otp_invalid", "The code is wrong, used or over.", extra: ["attempts_left": left])
     }
-    return try .json(SignIn(user: user, session: session, refresh: refresh))
+    return try .signIn(user: user, json: json, session: session, refresh: refresh)
 }

@@ -1,0 +1,217 @@
+import Common
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.threads)
+struct ListChatroomsTests {
+    let backend: Backend
+    let person: Backend.Person
+
+    init() throws {
+        backend = try Backend()
+        person = try backend.signIn()
+    }
+
+    @Test
+    func `Rooms are listed, the last used first`() throws {
+        let ids = try ["one", "two", "three"].map { try backend.room(person, ["title": .string($0)]) }
+        _ = try backend.post("Hello", ids[0], person)
+        let answer = try list()
+        #expect(answer.status == 200)
+        #expect(answer.json.names == ["chatrooms", "next_cursor"])
+        #expect(titles(answer) == ["one", "three", "two"])
+        #expect(answer.json["next_cursor"] == .null)
+        #expect(try backend.call("list-chatrooms", token: backend.signIn().token).json["chatrooms"] == [])
+    }
+
+    @Test
+    func `The second look is a hit, and the same list`() throws {
+        _ = try backend.room(person, ["title": "one"])
+        let (first, second) = (try list(), try list())
+        #expect([first.header("X-Cache"), second.header("X-Cache")] == ["miss", "hit"])
+        #expect(first.body == second.body)
+        #expect(first.header("ETag") == second.header("ETag"))
+    }
+
+    @Test
+    func `A hit lasts five minutes`() throws {
+        _ = try list()
+        let database = backend.database.connect()
+        let seconds = try database.row(Double.self, "select extract(epoch from expires_at - now())::float8 from cache")
+        #expect((280...300).contains(seconds ?? 0))
+        try database.execute("update cache set expires_at = now() - interval '1 second'")
+        #expect(try list().header("X-Cache") == "miss")
+        #expect(try list().header("X-Cache") == "hit")
+    }
+
+    @Test
+    func `After each kind of write the list is new`() throws {
+        let room = try backend.room(person, ["title": "one"])
+        _ = try list()
+        _ = try backend.room(person, ["title": "two"])
+        let made = try list()
+        #expect(made.header("X-Cache") == "miss")
+        #expect(titles(made) == ["two", "one"])
+        _ = try backend.post("Hello", room, person)
+        let posted = try list()
+        #expect(posted.header("X-Cache") == "miss")
+        #expect(titles(posted) == ["one", "two"])
+        #expect(made.header("ETag") != posted.header("ETag"))
+        #expect(try list().header("X-Cache") == "hit")
+    }
+
+    @Test
+    func `What others write makes nobody's list anew`() throws {
+        _ = try list()
+        let other = try backend.signIn()
+        _ = try backend.room(other)
+        #expect(try list().header("X-Cache") == "hit")
+    }
+
+    @Test
+    func `A list that the caller has is not sent again`() throws {
+        _ = try backend.room(person, ["title": "one"])
+        let tag = try #require(try list().header("ETag"))
+        let same = try list(headers: ["If-None-Match": tag])
+        #expect(same.status == 304)
+        #expect(same.body.isEmpty)
+        #expect(same.header("ETag") == tag)
+        _ = try backend.room(person, ["title": "two"])
+        let changed = try list(headers: ["If-None-Match": tag])
+        #expect(changed.status == 200)
+        #expect(changed.header("ETag") != tag)
+        #expect(titles(changed) == ["two", "one"])
+    }
+
+    @Test
+    func `A copy of another's list is no answer to the caller`() throws {
+        let other = try backend.signIn()
+        let room = try backend.room(person, ["title": "one"])
+        let theirs = try backend.room(other, ["title": "theirs"])
+        let tag = try #require(try backend.call("list-chatrooms", token: other.token).header("ETag"))
+        let mine = try list()
+        #expect(titles(mine) == ["one"])
+        withExtendedLifetime((room, theirs, tag)) {}
+        #expect(mine.header("Cache-Control")?.contains("private") == true)
+    }
+
+    @Test
+    func `Pages show every room once`() throws {
+        let made = try (1...7).map { try backend.room(person, ["title": .string("\($0)")]) }
+        var seen: [String] = []
+        var cursor: String? = ""
+        while let place = cursor {
+            let page = try list(query: "limit=3&cursor=\(place)").json
+            #expect(page["chatrooms"].list.count <= 3)
+            seen += page["chatrooms"].list.compactMap { $0["id"].text }
+            cursor = page["next_cursor"].text
+            _ = try backend.room(person, ["title": "in between"])
+        }
+        #expect(seen == Array(made.reversed()))
+    }
+
+    @Test
+    func `Archived rooms are apart`() throws {
+        let room = try backend.room(person, ["title": "old"])
+        _ = try backend.room(person, ["title": "new"])
+        try backend.database.connect().execute("update chatrooms set archived = true where id = \(room)::uuid")
+        #expect(titles(try list(query: "archived=true")) == ["old"])
+        #expect(titles(try list()) == ["new"])
+        #expect(titles(try list(query: "archived=false")) == ["new"])
+    }
+
+    @Test
+    func `No reader ever sees a list that is older than a write answered before`() throws {
+        let backend = try Backend(processes: 3)
+        let person = try backend.signIn()
+        let progress = Progress()
+        let stale = try concurrently(6) { index -> [String] in
+            if index < 2 {
+                for _ in 0..<60 {
+                    let before = progress.begun()
+                    _ = try backend.room(person, ["title": .string("w\(before)")])
+                    progress.finished()
+                }
+                progress.end()
+                return []
+            }
+            var stale: [String] = []
+            while !progress.isOver {
+                let known = progress.answered
+                let answer = try backend.call("list-chatrooms", token: person.token, query: "")
+                // The list shows at most 50, so that only the newest can be counted while there are fewer.
+                let shown = answer.json["chatrooms"].list.count
+                if shown < min(known, 50) { stale.append("\(shown) of \(known), \(answer.header("X-Cache") ?? "")") }
+            }
+            return stale
+        }.flatMap { $0 }
+        #expect(stale.isEmpty)
+        #expect(progress.answered == 120)
+    }
+
+    @Test
+    func `No reader ever sees a time of last use that is older than a message answered before`() throws {
+        let backend = try Backend(processes: 3)
+        let person = try backend.signIn()
+        let room = try backend.room(person)
+        let latest = Latest()
+        let stale = try concurrently(5) { index -> [String] in
+            if index == 0 {
+                for number in 0..<150 {
+                    let answer = try backend.call(
+                        "send-message", room: room, token: person.token, body: ["content": .string("\(number)")])
+                    latest.set(answer.json["message"]["created_at"].text ?? "")
+                }
+                latest.set("over")
+                return []
+            }
+            var stale: [String] = []
+            while true {
+                let known = latest.value
+                if known == "over" { return stale }
+                let answer = try backend.call("list-chatrooms", token: person.token)
+                let shown = answer.json["chatrooms"][0]["updated_at"].text ?? ""
+                if shown.padded < known.padded { stale.append("\(shown) < \(known)") }
+            }
+        }.flatMap { $0 }
+        #expect(stale.isEmpty)
+    }
+
+    private func list(query: String = "", headers: [String: String] = [:]) throws -> Answer {
+        try backend.call("list-chatrooms", token: person.token, query: query, headers: headers)
+    }
+
+    private func titles(_ answer: Answer) -> [String?] { answer.json["chatrooms"].list.map { $0["title"].text } }
+}
+
+extension String {
+    /// A time with all six digits of its fraction, so that texts compare as times do: Postgres leaves zeros out.
+    fileprivate var padded: String {
+        let parts = dropLast().split(separator: ".")
+        let fraction = parts.count > 1 ? String(parts[1]) : ""
+        return (parts.first ?? "") + "." + fraction.padding(toLength: 6, withPad: "0", startingAt: 0)
+    }
+}
+
+private final class Progress: @unchecked Sendable {
+    private let lock = NSLock()
+    private var counts = (begun: 0, answered: 0, ended: 0)
+    var answered: Int { lock.withLock { counts.answered } }
+    var isOver: Bool { lock.withLock { counts.ended == 2 } }
+    func begun() -> Int {
+        lock.withLock {
+            counts.begun += 1
+            return counts.begun
+        }
+    }
+    func finished() { lock.withLock { counts.answered += 1 } }
+    func end() { lock.withLock { counts.ended += 1 } }
+}
+
+private final class Latest: @unchecked Sendable {
+    private let lock = NSLock()
+    private var text = ""
+    var value: String { lock.withLock { text } }
+    func set(_ value: String) { lock.withLock { text = value } }
+}

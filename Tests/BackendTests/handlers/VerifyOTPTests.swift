@@ -1,0 +1,185 @@
+import Common
+import TestSupport
+import Testing
+
+@Suite(.threads)
+struct VerifyOTPTests {
+    let backend: Backend
+
+    init() throws { backend = try Backend() }
+
+    @Test
+    func `The right code signs in`() throws {
+        let code = try sent()
+        let answer = try guess(code)
+        #expect(answer.status == 200)
+        #expect(answer.json.names == ["token", "token_type", "expires_in", "refresh_token", "user"])
+        #expect(answer.json["token_type"] == "Bearer")
+        #expect(answer.json["expires_in"] == 3600)
+        #expect(answer.json["user"]["mobile_verified"] == true)
+        let token = try #require(answer.json["token"].text)
+        #expect(try backend.call("get-me", token: token).status == 200)
+    }
+
+    @Test
+    func `A wrong code says how many tries are left, and the fifth is the last`() throws {
+        let code = try sent()
+        for left in [4, 3, 2, 1, 0] {
+            let answer = try guess(other(than: code))
+            expectProblem(answer, 401, "otp_invalid")
+            #expect(answer.json["attempts_left"].number == Double(left))
+        }
+        let late = try guess(code)
+        expectProblem(late, 401, "otp_invalid")
+        #expect(late.json["attempts_left"] == 0)
+    }
+
+    @Test
+    func `The right code after four wrong ones still signs in`() throws {
+        let code = try sent()
+        for _ in 0..<4 { _ = try guess(other(than: code)) }
+        #expect(try guess(code).status == 200)
+    }
+
+    @Test
+    func `A code is good for one use`() throws {
+        let code = try sent()
+        #expect(try guess(code).status == 200)
+        expectProblem(try guess(code), 401, "otp_invalid")
+        #expect(try sessions() == 1)
+    }
+
+    @Test
+    func `A code is over after its time`() throws {
+        let code = try sent()
+        try backend.database.connect().execute("update otps set expires_at = now() - interval '1 second'")
+        expectProblem(try guess(code), 401, "otp_invalid")
+        #expect(try sessions() == 0)
+    }
+
+    @Test
+    func `A new code ends the one before it, and has five tries of its own`() throws {
+        let backend = try Backend(["OTP_RESEND_SECONDS": "0"])
+        _ = try backend.call("signup", body: ["mobile": "+919876543210"])
+        func send() throws -> String {
+            try #require(try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"].text)
+        }
+        func guess(_ code: String) throws -> Answer {
+            try backend.call("verify-otp", body: ["mobile": "+919876543210", "otp": .string(code)])
+        }
+        let first = try send()
+        for _ in 0..<5 { _ = try guess(other(than: first)) }
+        let second = try send()
+        if first != second {
+            let answer = try guess(first)
+            expectProblem(answer, 401, "otp_invalid")
+            #expect(answer.json["attempts_left"] == 4)
+        }
+        #expect(try guess(second).status == 200)
+    }
+
+    @Test
+    func `A code belongs to its number`() throws {
+        let code = try sent()
+        _ = try backend.call("signup", body: ["mobile": "+919876543211"])
+        let theirs = try #require(
+            try backend.call("send-otp", body: ["mobile": "+919876543211"]).json["otp"].text)
+        if code != theirs {
+            let answer = try backend.call(
+                "verify-otp", body: ["mobile": "+919876543211", "otp": .string(code)])
+            expectProblem(answer, 401, "otp_invalid")
+        }
+        // The kept hash is bound to the number, so that a hash that is moved opens nothing.
+        try backend.database.connect().execute(
+            "update otps o set code_hash = (select code_hash from otps where mobile = '+919876543210'), attempts = 0")
+        let moved = try backend.call("verify-otp", body: ["mobile": "+919876543211", "otp": .string(code)])
+        if code != theirs { expectProblem(moved, 401, "otp_invalid") }
+    }
+
+    @Test
+    func `A number without an account gets the answer of a wrong code`() throws {
+        let code = try #require(try backend.call("send-otp", body: ["mobile": "+910000000001"]).json["otp"].text)
+        let answer = try backend.call("verify-otp", body: ["mobile": "+910000000001", "otp": .string(code)])
+        expectProblem(answer, 401, "otp_invalid")
+        #expect(try sessions() == 0)
+    }
+
+    @Test
+    func `Of two hundred tries at once at most five count, and the right code makes one session at most`() throws {
+        let backend = try Backend(processes: 8)
+        _ = try backend.call("signup", body: ["mobile": "+919876543210"])
+        let code = try #require(try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"].text)
+        let wrong = other(than: code)
+        let answers = try concurrently(200) { index in
+            let guess = index % 10 == 3 ? code : wrong
+            return try backend.call("verify-otp", body: ["mobile": "+919876543210", "otp": .string(guess)])
+        }
+        let right = answers.filter { $0.status == 200 }.count
+        #expect(right <= 1)
+        #expect(answers.allSatisfy { $0.status == 200 || $0.status == 401 })
+        let database = backend.database.connect()
+        #expect(try database.row(Int.self, "select attempts from otps") ?? 0 <= 5)
+        #expect(try database.row(Int.self, "select count(*) from sessions") == right)
+        // Tries that counted and were wrong said so with a different number each.
+        let left = answers.compactMap { $0.json["attempts_left"].number }.filter { $0 > 0 }
+        #expect(left.count == Set(left).count && left.count <= 4)
+    }
+
+    @Test
+    func `Of two hundred right tries at once one signs in`() throws {
+        let backend = try Backend(processes: 8)
+        _ = try backend.call("signup", body: ["mobile": "+919876543210"])
+        let code = try #require(try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"].text)
+        let statuses = try concurrently(200) { _ in
+            try backend.call("verify-otp", body: ["mobile": "+919876543210", "otp": .string(code)]).status
+        }
+        #expect(statuses.filter { $0 == 200 }.count == 1)
+        #expect(try backend.database.connect().row(Int.self, "select count(*) from sessions") == 1)
+    }
+
+    @Test
+    func `A code sent under a key that has since become the second is still good`() throws {
+        let code = try sent()
+        let keys = (backend.settings["TOKEN_KEYS"] ?? "").split(separator: ",")
+        let brandNew = "newest:" + "bmV3ZXN0IGtleSBvZiB0aGUgdGVzdHMsIDMyIGJ5dGVzIQ=="
+        let rotated = try Backend(
+            ["TOKEN_KEYS": ([brandNew] + keys.map(String.init)).joined(separator: ",")], database: backend.database)
+        let answer = try rotated.call("verify-otp", body: ["mobile": "+919876543210", "otp": .string(code)])
+        #expect(answer.status == 200)
+    }
+
+    @Test
+    func `A refresh token is kept only as a hash`() throws {
+        let answer = try guess(try sent())
+        let token = try #require(answer.json["refresh_token"].text)
+        let kept = try backend.database.connect().row(String.self, "select refresh_hash from sessions") ?? ""
+        let secret = token.split(separator: ".").last.map(String.init) ?? ""
+        #expect(kept.wholeMatch(of: /[0-9a-f]{64}/) != nil)
+        #expect(!kept.contains(secret) && secret.count >= 43)
+        let bytes = try #require(Sodium.decode(secret))
+        #expect(Sodium.sha256(bytes).hex == kept)
+    }
+
+    @Test(arguments: ["", "1", "12345", "1234567", "abcdef", "１２３４５６", "000000' or '1'='1", "\u{0}"])
+    func `Odd codes are wrong codes or refused`(code: String) throws {
+        _ = try sent()
+        let answer = try guess(code)
+        #expect([401, 422].contains(answer.status), "\(answer.text)")
+        #expect(try sessions() == 0)
+    }
+
+    private func sent() throws -> String {
+        _ = try backend.call("signup", body: ["mobile": "+919876543210"])
+        return try #require(try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"].text)
+    }
+
+    private func guess(_ code: String) throws -> Answer {
+        try backend.call("verify-otp", body: ["mobile": "+919876543210", "otp": .string(code)])
+    }
+
+    private func other(than code: String) -> String { code == "000000" ? "000001" : "000000" }
+
+    private func sessions() throws -> Int {
+        try backend.database.connect().row(Int.self, "select count(*) from sessions") ?? -1
+    }
+}

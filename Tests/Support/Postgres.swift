@@ -1,0 +1,187 @@
+import Common
+import Foundation
+
+/// A Postgres cluster of the tests' own: reached through a Unix socket only, gone when the tests end, however they end.
+///
+/// A shell stands between the tests and the server. It reads from a pipe that the tests hold; when they die, the pipe
+/// ends, and it stops the server and removes the folder of all the tests.
+public final class Postgres: @unchecked Sendable {
+    /// The one that all tests share, with the template that they copy.
+    public static func shared() throws -> Postgres { try sharedResult.get() }
+    private static let sharedResult = Result {
+        let postgres = try Postgres()
+        try postgres.migrateTemplate()
+        return postgres
+    }
+
+    private static let script = """
+        set -euo pipefail
+        . bin/lib/postgres.sh
+        root=$1 folder=$2
+        shift 2
+        ended() { [[ $stopped ]] || rm -rf "$root"; }
+        stopped=
+        trap ended EXIT
+        trap '' HUP INT TERM
+        if [[ ! -d $folder/data ]]; then
+            make_cluster "$folder/data" >>"$folder/log" 2>&1
+            install -d -m 700 ${as_postgres:+-o postgres -g postgres} "$folder/sockets"
+        fi
+        run_postgres "$folder/data" "$folder/sockets" max_connections=300 "$@" >>"$folder/log" 2>&1 </dev/null &
+        pid=$!
+        wait_for_postgres "$folder/sockets" "$pid"
+        echo "ready $pid"
+        read -r stopped || true
+        kill -CONT "$pid" 2>/dev/null || true
+        kill -QUIT "$pid" 2>/dev/null || true
+        wait "$pid" || true
+        """
+
+    private let folder: String
+    private let settings: [String]
+    private let logs: Folder
+    private var keeper: Executable?
+    private var pipe: Int32 = -1
+    /// The postmaster's process.
+    public private(set) var pid: pid_t = 0
+    private let counter = Counter()
+
+    /// - Parameter isDurable: whether what is committed outlives a crash; slower.
+    public init(isDurable: Bool = false) throws {
+        logs = try Folder()
+        folder = logs.path + "/pg"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        chmod(folder, 0o711)
+        settings =
+            isDurable ? ["shared_buffers=32MB"] : ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+        try start()
+    }
+
+    deinit { stop() }
+
+    /// Where libpq finds a database of this cluster.
+    public func url(_ database: String = "postgres") -> String {
+        "postgresql://postgres@/\(database)?host=\(sockets)"
+    }
+
+    /// The folder of its socket.
+    public var sockets: String { "\(folder)/sockets" }
+
+    /// Starts the server, which has been stopped or killed; returns when it answers.
+    public func start() throws {
+        var ends: [Int32] = [0, 0]
+        guard Glibc.pipe(&ends) == 0 else { throw Executable.Failure("no pipe") }
+        for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
+        defer { close(ends[0]) }
+        pipe = ends[1]
+        let keeper = try Executable(
+            "/bin/bash",
+            ["-c", "cd \"$0\" && \(Postgres.script)", projectFolder, Folder.root, folder]
+                + settings, input: ends[0],
+            folder: logs.path, isBound: false)
+        self.keeper = keeper
+        try eventually("Postgres", within: 60) {
+            if !keeper.isRunning { throw Executable.Failure("Postgres ended: \(keeper.error) \(log)") }
+            return keeper.output.contains("ready ")
+        }
+        pid = pid_t(keeper.output.split(separator: "\n").first?.dropFirst("ready ".count) ?? "") ?? 0
+    }
+
+    /// Ends the server at once, as a power cut would not: what was written is kept.
+    public func stop() {
+        guard pipe >= 0 else { return }
+        _ = write(pipe, "stop\n", 5)
+        close(pipe)
+        pipe = -1
+        _ = try? keeper?.wait(seconds: 30)
+        keeper = nil
+    }
+
+    /// Sends a signal to the server's every process.
+    public func signalAll(_ signal: Int32) {
+        for process in [pid] + children() { kill(process, signal) }
+    }
+
+    /// Kills all of it with SIGKILL; `start` brings it back.
+    public func crash() throws {
+        let processes = [pid] + children()
+        for process in processes { kill(process, SIGKILL) }
+        try eventually("the death of Postgres") { processes.allSatisfy { kill($0, 0) != 0 || isZombie($0) } }
+        stop()
+    }
+
+    private func children() -> [pid_t] {
+        let path = "/proc/\(pid)/task/\(pid)/children"
+        let text = FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        return text.split(separator: " ").compactMap { pid_t($0) }
+    }
+
+    private func isZombie(_ pid: pid_t) -> Bool {
+        let text = FileManager.default.contents(atPath: "/proc/\(pid)/stat").map { String(decoding: $0, as: UTF8.self) }
+        return text?.contains(") Z ") ?? true
+    }
+
+    private var log: String {
+        String(decoding: FileManager.default.contents(atPath: "\(folder)/log") ?? Data(), as: UTF8.self)
+    }
+
+    // MARK: Databases
+
+    /// Makes the database that the others are copies of, with the schema as the worker brings it up.
+    public func migrateTemplate() throws {
+        try admin { try $0.script("create database template_chat") }
+        let worker = try Executable(
+            "cron-worker", ["--migrate"], environment: ["DATABASE_URL": url("template_chat")], folder: logs.path)
+        guard try worker.wait(seconds: 60) == .code(0) else {
+            throw Executable.Failure("the migrations failed: \(worker.error)")
+        }
+    }
+
+    /// A database of a test's own: migrated, or empty.
+    public func createDatabase(isEmpty: Bool = false) throws -> TestDatabase {
+        let name = "test_\(counter.next())"
+        try admin { try $0.script("create database \(name) template \(isEmpty ? "template0" : "template_chat")") }
+        return TestDatabase(postgres: self, name: name)
+    }
+
+    fileprivate func drop(_ name: String) {
+        guard pipe >= 0 else { return }
+        try? admin { try $0.script("drop database if exists \(name) with (force)") }
+    }
+
+    private func admin(_ body: (Database) throws -> Void) throws {
+        let database = Database(url(), prepares: true, timeout: 60_000)
+        try body(database)
+    }
+}
+
+/// A database that is dropped when nothing holds it any more.
+public final class TestDatabase: Sendable {
+    public let postgres: Postgres
+    public let name: String
+    public var url: String { postgres.url(name) }
+
+    fileprivate init(postgres: Postgres, name: String) {
+        self.postgres = postgres
+        self.name = name
+    }
+
+    deinit { postgres.drop(name) }
+
+    /// A connection of the caller's own; not for several threads.
+    public func connect(timeout: Int = 30_000) -> Database { Database(url, prepares: true, timeout: timeout) }
+}
+
+/// 1, 2, 3, …
+public final class Counter: @unchecked Sendable {
+    private let lock = NSLock()
+    private var count = 0
+    public init() {}
+
+    public func next() -> Int {
+        lock.withLock {
+            count += 1
+            return count
+        }
+    }
+}
