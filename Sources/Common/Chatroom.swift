@@ -20,18 +20,4 @@ public enum Chatroom {
             where m.user_id = r.user_id and m.chatroom_id = r.id order by m.id desc limit 1
         )) as updated_at
         """
-
-    /// Tells everybody who has the user's list of rooms that it is no longer right; part of the writing statement.
-    /// `owner` is a table expression with their `user_id`.
-    ///
-    /// The version of a list is the sum of its shards. Each write adds one to the shard of its own connection, so
-    /// writes of one user do not wait for each other's commit (10.5k messages/s into Postgres against 3.5k), and
-    /// because every write is seen whole or not at all, two lists of one version are the same list.
-    public static func bumpList(of owner: SQL) -> SQL {
-        """
-        insert into chatroom_list_versions (user_id, shard, version)
-        select user_id, pg_backend_pid() % 8, 1 from \(owner)
-        on conflict (user_id, shard) do update set version = chatroom_list_versions.version + 1
-        """
-    }
 }

@@ -40,7 +40,8 @@ public struct Page: Sendable {
     /// Ids and times, which is all that lists are ordered by.
     private static func isKey(_ key: String) -> Bool {
         ID(key) != nil
-            || key.utf8.count == 32 && key.hasSuffix("+00:00") && key.utf8.allSatisfy { "0123456789-:.T+".utf8.contains($0) }
+            || key.utf8.count == 32 && key.hasSuffix("+00:00")
+                && key.utf8.allSatisfy { "0123456789-:.T+".utf8.contains($0) }
     }
 }
 

@@ -39,6 +39,14 @@ public struct Request {
         return nil
     }
 
+    /// Whether `If-None-Match` names this ETag, weakly compared (RFC 9110, 13.1.2): nginx weakens it when it compresses.
+    public func matches(etag: String) -> Bool {
+        (header("IF_NONE_MATCH") ?? "").split(separator: ",").contains { entry in
+            let tag = entry.drop { $0 == " " }
+            return (tag.hasPrefix("W/") ? tag.dropFirst(2) : tag).filter { $0 != " " } == etag || tag == "*"
+        }
+    }
+
     /// The seconds of `Prefer: wait=N` (RFC 7240, 4.3), 30 at most; nil where the caller does not want to wait.
     public var preferredWait: Int? {
         for preference in (header("PREFER") ?? "").split(whereSeparator: { ",;".contains($0) }) {

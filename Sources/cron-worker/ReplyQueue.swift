@@ -142,7 +142,7 @@ struct ReplyQueue {
                     returning j.id
                 )
                 update messages m
-                set content = e.content, status = case when e.error is null then 'done' else 'failed' end,
+                set content = e.content, status = (case when e.error is null then 'done' else 'failed' end)::message_status,
                     error = e.error::jsonb, model = e.model, finish_reason = e.finish_reason, usage = e.usage::jsonb,
                     completed_at = clock_timestamp()
                 from ended e join ours o using (id)

@@ -3,12 +3,15 @@
 -- Jobs of one lane run one at a time, in the order of their ids: a reply's lane is its chatroom. Senders only insert. The
 -- worker that finds an earlier job in the lane sets a job to 'parked', out of the index that it searches, and whoever
 -- finishes a job sets the next of its lane to 'ready', so that claiming does not grow slower with the queue.
+create type job_kind as enum ('reply');
+create type job_state as enum ('ready', 'parked', 'running');
+
 create table jobs (
     user_id uuid not null,
     lane uuid not null,
     id uuid not null,
-    kind text not null constraint jobs_kind check (kind in ('reply')),
-    state text not null default 'ready' constraint jobs_state check (state in ('ready', 'parked', 'running')),
+    kind job_kind not null,
+    state job_state not null default 'ready',
     run_at timestamptz not null default now(),
     attempts int not null default 0,
     worker uuid,

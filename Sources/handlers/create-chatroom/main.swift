@@ -20,8 +20,8 @@ serve { request, database in
             insert into chatrooms (user_id, title, system_instruction, model)
             select user_id, \(new.title), \(new.systemInstruction), \(new.model) from caller
             returning *
-        ), listed as (\(Chatroom.bumpList(of: "caller")))
-        select \(Chatroom.json) as json from r cross join lateral (\(Chatroom.updated)) a
+        )
+        select \(Chatroom.json) as json, forget_chatroom_list(r.user_id) from r cross join lateral (\(Chatroom.updated)) a
         """)
     return .json(room, status: 201)
 }

@@ -1,64 +1,39 @@
 import Common
 
-struct Listed: Decodable {
-    let version: Int
-    let cached: String?
+struct CachedList: Decodable {
+    /// NULL where nothing is cached.
+    let version: Int?
+    let list: String?
 }
 
 struct ListedRoom: Decodable {
-    let version: Int
     let id: ID?
     let updatedAt: String?
     let room: String?
 
     enum CodingKeys: String, CodingKey {
-        case version, id, room
+        case id, room
         case updatedAt = "updated_at"
     }
 }
 
-/// The version of the list of `caller`: see `Chatroom.bumpList`.
-let version: SQL = """
-    (select coalesce(sum(v.version), 0)::bigint from chatroom_list_versions v where v.user_id = caller.user_id)
-    """
+/// The entry's version: when it was made, in microseconds, which is also its ETag.
+let version: SQL = "(date_part('epoch', c.expires_at) * 1000000)::bigint"
 
-serve { request, database in
-    let caller = try request.caller()
-    let page = try Page(request, keys: 2)
-    let archived = request.query("archived") == "true"
+func headers(_ version: Int, _ cache: String) -> [(String, String)] {
+    [("ETag", "\"\(version)\""), ("Cache-Control", "private, no-cache"), ("X-Cache", cache)]
+}
 
-    // The first page, as everybody asks for it, is kept. The key of an entry names the version that it is the list of, so
-    // that after a write nobody can find an older one, whoever put it there and when.
-    let isCached = page.after.isEmpty && page.limit == 50 && !archived
-    let prefix = "chatrooms:\(caller.user):"
-    func headers(_ version: Int, _ cache: String) -> [(String, String)] {
-        [("ETag", "\"\(version)\""), ("Cache-Control", "private, no-cache"), ("X-Cache", cache)]
-    }
-    if isCached {
-        let listed = try database.row(
-            Listed.self,
-            """
-            with caller as (\(caller.live)), listed as (select \(version) as version from caller)
-            select listed.version, c.value as cached from listed
-            left join cache c on c.key = \(prefix) || listed.version and c.expires_at > now()
-            """)
-        guard let listed else { throw Problem.sessionEnded }
-        if request.header("IF_NONE_MATCH") == "\"\(listed.version)\"" {
-            return Response(status: 304, headers: headers(listed.version, "hit"))
-        }
-        if let cached = listed.cached { return .json(cached, headers: headers(listed.version, "hit")) }
-    }
-
-    // The version and the rooms are read by one statement, so they are of one moment.
+func list(_ page: Page, archived: Bool, caller: Caller, database: Database) throws -> String {
     let rows = try database.rows(
         ListedRoom.self,
         """
         with caller as (\(caller.live))
-        select \(version) as version, r.id, to_json(r.updated_at) #>> '{}' as updated_at, r.room
+        select r.id, to_json(r.updated_at) #>> '{}' as updated_at, r.room
         from caller left join (
             select r.id, a.updated_at, \(Chatroom.json) as room
-            from caller join chatrooms r using (user_id) cross join lateral (\(Chatroom.updated)) a
-            where r.archived = \(archived) and (a.updated_at, r.id) < (
+            from chatrooms r cross join lateral (\(Chatroom.updated)) a
+            where r.user_id = \(caller.user) and r.archived = \(archived) and (a.updated_at, r.id) < (
                 coalesce(\(page.after.first)::timestamptz, 'infinity'),
                 coalesce(\(page.after.last)::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
             )
@@ -66,18 +41,54 @@ serve { request, database in
         ) r on true
         order by r.updated_at desc, r.id desc
         """)
-    guard let first = rows.first else { throw Problem.sessionEnded }
+    if rows.isEmpty { throw Problem.sessionEnded }
     let rooms = rows.filter { $0.id != nil }
-    let members = page.members("chatrooms", rooms.compactMap(\.room)) {
-        [rooms[$0].updatedAt ?? "", rooms[$0].id?.text ?? ""]
-    }
-    guard isCached else { return .json("{\(members)}") }
+    return "{"
+        + page.members("chatrooms", rooms.compactMap(\.room)) { [rooms[$0].updatedAt ?? "", rooms[$0].id?.text ?? ""] }
+        + "}"
+}
 
-    try database.execute(
+serve { request, database in
+    let caller = try request.caller()
+    let page = try Page(request, keys: 2)
+    let archived = request.query("archived") == "true"
+    // The first page, as everybody asks for it, is kept.
+    guard page.after.isEmpty, page.limit == 50, !archived else {
+        return .json(try list(page, archived: archived, caller: caller, database: database))
+    }
+
+    let key = "chatrooms:\(caller.user)"
+    let cached = try database.row(
+        CachedList.self,
         """
-        insert into cache (key, value, expires_at)
-        values (\(prefix + String(first.version)), \("{\(members)}"), now() + interval '5 minutes')
-        on conflict (key) do update set value = excluded.value, expires_at = excluded.expires_at
+        with caller as (\(caller.live))
+        select \(version) as version, c.value as list
+        from caller left join cache c on c.key = \(key) and c.expires_at > now()
         """)
-    return .json("{\(members)}", headers: headers(first.version, "miss"))
+    guard let cached else { throw Problem.sessionEnded }
+    if let version = cached.version, let list = cached.list {
+        let isKnown = request.matches(etag: "\"\(version)\"")
+        return isKnown
+            ? Response(status: 304, headers: headers(version, "hit")) : .json(list, headers: headers(version, "hit"))
+    }
+
+    // See forget_chatroom_list. A reader that stops here for longer than a second loses the lock with its transaction.
+    return try database.transaction {
+        let isAlone = try database.row(
+            Bool.self,
+            """
+            select pg_try_advisory_xact_lock(uuid_hash_extended(\(caller.user), 1))
+            from set_config('idle_in_transaction_session_timeout', '1000', true)
+            """)
+        let list = try list(page, archived: archived, caller: caller, database: database)
+        guard isAlone == true else { return .json(list, headers: [("X-Cache", "miss")]) }
+        let made = try database.row(
+            Int.self,
+            """
+            insert into cache as c (key, value, expires_at) values (\(key), \(list), now() + interval '5 minutes')
+            on conflict (key) do update set value = excluded.value, expires_at = excluded.expires_at
+            returning \(version)
+            """)
+        return .json(list, headers: headers(made ?? 0, "miss"))
+    }
 }

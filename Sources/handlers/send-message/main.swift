@@ -36,8 +36,8 @@ serve { request, database in
             returning user_id, chatroom_id, id, \(Message.json) as json
         ), job as (
             insert into jobs (user_id, lane, id, kind) select user_id, chatroom_id, id, 'reply' from reply
-        ), listed as (\(Chatroom.bumpList(of: "room")))
-        select reply.id as reply_id, asked.json as message, reply.json as reply
+        )
+        select reply.id as reply_id, asked.json as message, reply.json as reply, forget_chatroom_list(reply.user_id)
         from caller left join asked on true left join reply on true
         """)
     guard let sent else { throw Problem.sessionEnded }
