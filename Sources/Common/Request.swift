@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 
 /// A request, as nginx or a web server's CGI hands it over: its meta-variables (RFC 3875, 4) and its body.
 public struct Request {
@@ -23,6 +24,13 @@ public struct Request {
 
     /// A header's value, by its name in capitals with underscores: `IF_NONE_MATCH`.
     public func header(_ name: String) -> String? { parameter("HTTP_" + name) }
+
+    /// The caller's IP address; nil where the web server does not say (a Unix socket).
+    public var address: String? {
+        guard let text = parameter("REMOTE_ADDR") else { return nil }
+        var address = in6_addr()
+        return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1 ? text : nil
+    }
 
     /// An id out of the path; 404 where it is no UUID, for then nothing can be there.
     public func pathID(_ name: String) throws -> ID {
@@ -95,19 +103,23 @@ public struct Request {
         }
     }
 
-    private func percentDecoded(_ text: Substring) -> String? {
+    /// What is malformed stays as it is, for whoever reads the value to refuse.
+    private func percentDecoded(_ text: Substring) -> String {
         var bytes: [UInt8] = []
         var rest = text.utf8[...]
         while let byte = rest.popFirst() {
             switch byte {
             case UInt8(ascii: "+"): bytes.append(0x20)
             case UInt8(ascii: "%"):
-                guard let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) else { return nil }
-                bytes.append(value)
-                rest = rest.dropFirst(2)
+                if let value = UInt8(String(decoding: rest.prefix(2), as: UTF8.self), radix: 16) {
+                    bytes.append(value)
+                    rest = rest.dropFirst(2)
+                } else {
+                    bytes.append(byte)
+                }
             default: bytes.append(byte)
             }
         }
-        return String(validating: bytes, as: UTF8.self)
+        return String(decoding: bytes, as: UTF8.self)
     }
 }

@@ -27,6 +27,8 @@ private struct Server {
     let handler: Handler
     let database = Database()
     private var held: [Int32: Held] = [:]
+    /// Monotonic milliseconds at which the held requests are looked at, notified or not.
+    private var nextLook = 0
 
     /// A request that waits for something to happen.
     private struct Held {
@@ -79,33 +81,40 @@ private struct Server {
     /// Waits until something is ready, and sees to the held requests; the descriptors that are ready.
     @discardableResult
     private mutating func waitForNews(_ poller: Poller) -> [Int32] {
-        let now = monotonicMilliseconds()
-        if held.isEmpty {
-            let ready = poller.wait(
-                milliseconds: database.descriptor == nil ? -1 : Settings.databaseIdleSeconds * 1_000)
+        guard !held.isEmpty else {
+            let idle = database.descriptor == nil ? -1 : Settings.databaseIdleSeconds * 1_000
+            let ready = poller.wait(milliseconds: idle)
             if ready.isEmpty { database.close() }
+            _ = news(among: ready)
             return ready
         }
         listen()
         if let descriptor = database.descriptor { poller.watch(descriptor) }
         for descriptor in held.keys where descriptor >= 0 { poller.watch(descriptor, forHangUp: true) }
-        // Without notifications (a pooler, a lost connection) the waiting look for themselves.
-        let hears = database.listens(to: Server.channel)
-        let nextDeadline = held.values.reduce(now + (hears ? 1_000 : 250)) { min($0, $1.deadline) }
-        let ready = poller.wait(milliseconds: max(0, nextDeadline - now))
+        let nextDeadline = held.values.reduce(nextLook) { min($0, $1.deadline) }
+        let ready = poller.wait(milliseconds: max(0, nextDeadline - monotonicMilliseconds()))
 
         for descriptor in ready where held[descriptor] != nil { held[descriptor] = nil }
-        let news = database.descriptor.map(ready.contains) ?? false ? Set(database.notifications()) : []
-        let late = monotonicMilliseconds()
+        let news = news(among: ready)
+        let now = monotonicMilliseconds()
+        let isTimeToLook = now >= nextLook
+        // Without notifications (a pooler, a lost connection) those who wait look for themselves.
+        if isTimeToLook { nextLook = now + (database.listens(to: Server.channel) ? 1_000 : 250) }
         for (descriptor, request) in held {
-            if request.deadline <= late {
+            if request.deadline <= now {
                 resume(descriptor, isOver: true)
-            } else if ready.isEmpty || news.contains(request.id.text) {
+            } else if isTimeToLook || news.contains(request.id.text) {
                 resume(descriptor, isOver: false)
             }
         }
         if held.isEmpty { stopListening() }
         return ready
+    }
+
+    /// What Postgres has to tell, if it is among those that are ready.
+    private func news(among ready: [Int32]) -> Set<String> {
+        guard let descriptor = database.descriptor, ready.contains(descriptor) else { return [] }
+        return Set(database.notifications())
     }
 
     private mutating func listen() {

@@ -104,7 +104,7 @@ struct ReplyQueue {
             left join claimed c on true
             left join chatrooms r on r.user_id = c.user_id and r.id = c.lane
             left join lateral (
-                select jsonb_agg(jsonb_build_object('role', t.role, 'content', t.content) order by t.id) as history
+                select json_agg(json_build_object('role', t.role, 'content', t.content) order by t.id) as history
                 from (
                     select n.*, sum(octet_length(n.content) / 4 + 8) over newest as tokens, row_number() over newest as age
                     from (

@@ -32,6 +32,7 @@ final class Worker {
     /// Milliseconds between two looks at the queue: without a bell, with one, and while only parking is done.
     private static let (probing, claiming, parking) = (250, 4, 20)
     private var nextClaim = 0
+    private var lastContact = monotonicMilliseconds()
     private var nextBeat = 0
     private var rung = false
 
@@ -54,6 +55,8 @@ final class Worker {
             let isIdle = calls.isEmpty && finished.isEmpty && postponed.isEmpty
             if !isOpen, isIdle { break }
             if let stop, now > stop { break }
+            // Nobody to tell for longer than the lease: somebody else does it again.
+            if !isOpen, now - lastContact > lease * 1_000 { break }
             step(now, isOpen: isOpen)
             let ready = wait(isOpen: isOpen)
             if stop == nil, ready.contains(signals) { stop = monotonicMilliseconds() + 8_000 }
@@ -70,6 +73,7 @@ final class Worker {
             if now >= nextBeat {
                 try queue.beat(host: host, pid: Int(getpid()))
                 nextBeat = now + lease * 1_000 / 3
+                lastContact = now
             }
             try store()
             if isOpen, rung || now >= nextClaim, client.count < limit { try claim(now) }

@@ -42,7 +42,7 @@ serve { request, database in
         ), session as (
             insert into sessions (user_id, refresh_hash, expires_at, ip, user_agent)
             select id, \(refresh.hash), now() + make_interval(secs => \(Settings.sessionSeconds)::int),
-                \(request["REMOTE_ADDR"])::inet, left(\(request.header("USER_AGENT")), 500)
+                \(request.address)::inet, left(\(request.header("USER_AGENT")), 500)
             from u
             returning user_id, id as session_id
         )
