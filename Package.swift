@@ -40,6 +40,8 @@ let package = Package(
         .executableTarget(
             name: "cron-worker",
             dependencies: ["Common", "Upstream", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        .target(name: "TestSupport", dependencies: ["Common"], path: "Tests/Support"),
+        .testTarget(name: "BackendTests", dependencies: ["Common", "TestSupport"], path: "Tests/BackendTests"),
     ]
         + endpoints.map { .executableTarget(name: $0, dependencies: ["Common"], path: "Sources/handlers/\($0)") }
 )

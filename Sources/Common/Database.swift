@@ -208,18 +208,20 @@ public final class Database {
         return .lost(reason)
     }
 
-    /// Asks the server to stop what it is doing, so that a statement nobody waits for does not go on.
+    /// Asks the server to stop what it is doing, so that a statement nobody waits for does not go on. On a thread of its
+    /// own, for a server that does not answer may not answer this either, and PQcancel knows no time limit.
     private func cancel() {
         guard let connection, let request = PQgetCancel(connection) else { return }
-        defer { PQfreeCancel(request) }
-        var reason = [CChar](repeating: 0, count: 256)
-        if PQcancel(request, &reason, Int32(reason.count)) == 0 {
-            Log.notice("statement not cancelled", ["reason": text(of: reason)])
-        }
-    }
-
-    private func text(of buffer: [CChar]) -> String {
-        String(decoding: buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+        var thread = pthread_t()
+        let failure = pthread_create(
+            &thread, nil,
+            { request in
+                var reason = [CChar](repeating: 0, count: 256)
+                PQcancel(OpaquePointer(request), &reason, Int32(reason.count))
+                PQfreeCancel(OpaquePointer(request))
+                return nil
+            }, UnsafeMutableRawPointer(request))
+        if failure == 0 { pthread_detach(thread) } else { PQfreeCancel(request) }
     }
 
     // MARK: The connection

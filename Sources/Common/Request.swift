@@ -1,4 +1,3 @@
-import FoundationEssentials
 import Glibc
 
 /// A request, as nginx or a web server's CGI hands it over: its meta-variables (RFC 3875, 4) and its body.
@@ -77,6 +76,7 @@ public struct Request {
         guard body.first(where: { ![0x20, 0x09, 0x0A, 0x0D].contains($0) }) == UInt8(ascii: "{") else {
             throw Problem.malformed("The body must be a JSON object.")
         }
+        guard JSONSyntax.holds(for: body) else { throw Problem.malformed("The body is not JSON.") }
         do {
             return try JSON.decode(type, body)
         } catch let field as Problem.Field {

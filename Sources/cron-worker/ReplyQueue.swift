@@ -196,8 +196,9 @@ struct ReplyQueue {
             """)
     }
 
-    /// Shows that this worker lives and is at work on what it has claimed, and frees what dead ones had.
-    func beat(host: String, pid: Int) throws {
+    /// Shows that this worker lives and is at work on the jobs that it has in hand, and frees what dead ones had. Freed too
+    /// is what this one claimed without ever hearing of it, because the connection was lost before the answer came.
+    func beat(host: String, pid: Int, inHand: [ID]) throws {
         try database.execute(
             """
             with seen as (
@@ -205,10 +206,13 @@ struct ReplyQueue {
                 on conflict (id) do update set seen_at = now()
             ), kept as (
                 update jobs set leased_until = now() + make_interval(secs => \(lease)::int)
-                where state = 'running' and worker = \(worker)
+                where state = 'running' and worker = \(worker) and id = any(\(inHand)::uuid[])
             ), dead as (
                 select user_id, lane, id from jobs
-                where state = 'running' and leased_until < now() and worker <> \(worker)
+                where state = 'running' and case worker
+                    when \(worker) then id <> all(\(inHand)::uuid[])
+                    else leased_until < now()
+                end
                 order by leased_until limit 1000 for update skip locked
             )
             update jobs j set state = 'ready', worker = null, leased_until = null, run_at = now() from dead d

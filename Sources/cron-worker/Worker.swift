@@ -71,7 +71,8 @@ final class Worker {
         for transfer in client.perform() { end(transfer) }
         do {
             if now >= nextBeat {
-                try queue.beat(host: host, pid: Int(getpid()))
+                let inHand = calls.values.map(\.job) + finished.map(\.job) + postponed.map(\.job)
+                try queue.beat(host: host, pid: Int(getpid()), inHand: inHand.map(\.id))
                 nextBeat = now + lease * 1_000 / 3
                 lastContact = now
             }

@@ -188,9 +188,9 @@ struct ListChatroomsTests {
 extension String {
     /// A time with all six digits of its fraction, so that texts compare as times do: Postgres leaves zeros out.
     fileprivate var padded: String {
-        let parts = dropLast().split(separator: ".")
-        let fraction = parts.count > 1 ? String(parts[1]) : ""
-        return (parts.first ?? "") + "." + fraction.padding(toLength: 6, withPad: "0", startingAt: 0)
+        let parts = split(separator: ".")
+        let fraction = parts.count > 1 ? String(parts[1].prefix { $0.isNumber }) : ""
+        return (parts.first?.prefix(19) ?? "") + "." + fraction.padding(toLength: 6, withPad: "0", startingAt: 0)
     }
 }
 

@@ -20,7 +20,7 @@ struct SignupTests {
         #expect(user["username"] == "Asha")
         #expect(user["tier"] == "basic")
         #expect(user["mobile_verified"] == false)
-        #expect(user["created_at"].text?.wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/) != nil)
+        #expect(user["created_at"].text?.wholeMatch(of: /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)/) != nil)
     }
 
     @Test
