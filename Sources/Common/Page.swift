@@ -20,7 +20,7 @@ public struct Page: Sendable {
         }
         let text = Sodium.decode(cursor).flatMap { String(validating: $0, as: UTF8.self) }
         let after = text?.split(separator: " ").map(String.init) ?? []
-        guard after.count == keys, after.allSatisfy(Page.isKey) else {
+        guard after.count == keys, Page.isPlace(after) else {
             throw Problem(
                 422, "invalid", "cursor must be the next_cursor of an earlier page.",
                 fields: [.init("must be the next_cursor of an earlier page", at: [Parameter("cursor")])])
@@ -37,11 +37,11 @@ public struct Page: Sendable {
         return "\"\(name)\":[\(entries.prefix(limit).joined(separator: ","))],\"next_cursor\":\(cursor)"
     }
 
-    /// Ids and times, which is all that lists are ordered by.
-    private static func isKey(_ key: String) -> Bool {
-        ID(key) != nil
-            || key.utf8.count == 32 && key.hasSuffix("+00:00")
-                && key.utf8.allSatisfy { "0123456789-:.T+".utf8.contains($0) }
+    /// An id, before which there may be times, as microseconds since 1970: all that lists are ordered by. What passes here
+    /// is a value of its type in Postgres too.
+    private static func isPlace(_ keys: [String]) -> Bool {
+        keys.last.flatMap { ID($0) } != nil
+            && keys.dropLast().allSatisfy { Int($0).map((0...253_402_300_799_999_999).contains) ?? false }
     }
 }
 

@@ -8,13 +8,9 @@ struct CachedList: Decodable {
 
 struct ListedRoom: Decodable {
     let id: ID?
-    let updatedAt: String?
+    /// When there was last something new in it, in microseconds since 1970.
+    let time: String?
     let room: String?
-
-    enum CodingKeys: String, CodingKey {
-        case id, room
-        case updatedAt = "updated_at"
-    }
 }
 
 /// The entry's version: when it was made, in microseconds, which is also its ETag.
@@ -29,12 +25,12 @@ func list(_ page: Page, archived: Bool, caller: Caller, database: Database) thro
         ListedRoom.self,
         """
         with caller as (\(caller.live))
-        select r.id, to_json(r.updated_at) #>> '{}' as updated_at, r.room
+        select r.id, (extract(epoch from r.updated_at) * 1000000)::bigint as time, r.room
         from caller left join (
             select r.id, a.updated_at, \(Chatroom.json) as room
             from chatrooms r cross join lateral (\(Chatroom.updated)) a
             where r.user_id = \(caller.user) and r.archived = \(archived) and (a.updated_at, r.id) < (
-                coalesce(\(page.after.first)::timestamptz, 'infinity'),
+                coalesce('epoch'::timestamptz + \(page.after.first)::bigint * interval '1 microsecond', 'infinity'),
                 coalesce(\(page.after.last)::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
             )
             order by a.updated_at desc, r.id desc limit \(page.limit + 1)
@@ -44,7 +40,7 @@ func list(_ page: Page, archived: Bool, caller: Caller, database: Database) thro
     if rows.isEmpty { throw Problem.sessionEnded }
     let rooms = rows.filter { $0.id != nil }
     return "{"
-        + page.members("chatrooms", rooms.compactMap(\.room)) { [rooms[$0].updatedAt ?? "", rooms[$0].id?.text ?? ""] }
+        + page.members("chatrooms", rooms.compactMap(\.room)) { [rooms[$0].time ?? "", rooms[$0].id?.text ?? ""] }
         + "}"
 }
 

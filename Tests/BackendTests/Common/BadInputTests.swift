@@ -270,6 +270,23 @@ struct BadInputTests {
         #expect(try backend.endpoint(endpoint).processes[0].isRunning)
     }
 
+    @Test(arguments: ["list-chatrooms", "list-messages", "get-chatroom"])
+    func `Cursors that nobody was given are refused, whatever is in them`(endpoint: String) throws {
+        let times = [
+            "2026-11-22T12:00:00.123456+00:00", "9999-99-99T99:99:99.999999+00:00", "0000-00-00T00:00:00.000000+00:00",
+            "----------T::::::.......---+00:00", "999999999999999999999999999+00:00", "1795348800000000", "-1", "0",
+            "9223372036854775807", "99999999999999999999",
+        ]
+        let places =
+            times.flatMap { [$0, "\($0) \(room)", "\(room) \($0)", "\($0) \($0)"] } + ["\(room) \(room)", " ", "\n"]
+        for place in places {
+            let answer = try backend.call(
+                endpoint, room: room, token: person.token, query: "cursor=\(Sodium.base64url(place.utf8))")
+            #expect([200, 422].contains(answer.status), "\(place) \(answer.text)")
+            if answer.status != 200 { expectProblem(answer, 422, nil, place) }
+        }
+    }
+
     @Test
     func `A user agent of any kind does not keep anybody from signing in`() throws {
         let code = try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"]

@@ -111,6 +111,19 @@ struct ListChatroomsTests {
         #expect(seen == Array(made.reversed()))
     }
 
+    @Test(arguments: ["", ".5", ".12345", ".000001", ".123456"])
+    func `A page goes on after a room of whatever time`(fraction: String) throws {
+        for _ in 0..<2 { _ = try backend.room(person) }
+        let time = "2026-11-22 12:00:00\(fraction)+00"
+        try backend.database.connect().execute("update chatrooms set changed_at = \(time)::timestamptz")
+        let first = try list(query: "limit=1")
+        let cursor = try #require(first.json["next_cursor"].text)
+        let second = try list(query: "limit=1&cursor=\(cursor)")
+        #expect(second.status == 200, "\(second.text)")
+        #expect(second.json["chatrooms"].list.count == 1)
+        #expect(second.json["chatrooms"][0]["id"] != first.json["chatrooms"][0]["id"])
+    }
+
     @Test
     func `Archived rooms are apart`() throws {
         let room = try backend.room(person, ["title": "old"])
