@@ -7,7 +7,7 @@ public typealias Handler = (Request, Database) throws -> Response
 /// Serves requests with `handler` until the process is told to stop.
 ///
 /// Where descriptor 0 is a listening socket, it speaks FastCGI on it, one request at a time; otherwise it answers one
-/// request as CGI. SIGTERM and SIGINT end it after the answer in hand.
+/// request as CGI. SIGTERM, SIGINT and SIGQUIT end it after the answer in hand.
 public func serve(_ handler: @escaping Handler) -> Never {
     Settings.check()
     signal(SIGPIPE, SIG_IGN)
@@ -58,7 +58,8 @@ private struct Server {
         let poller = Poller()
         // Signals come as a readable descriptor and never interrupt: libfcgi would take an interrupted write for a
         // caller who has gone, and cut the answer short.
-        let signals = blockedSignals([SIGTERM, SIGINT, SIGUSR1])
+        // Debian's multiwatch sends SIGQUIT where it was told to send SIGTERM (-s TERM).
+        let signals = blockedSignals([SIGTERM, SIGINT, SIGQUIT, SIGUSR1])
         FCGX_Init()
         _ = fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK)
         poller.watch(0, exclusively: true)

@@ -9,7 +9,7 @@ final class Worker {
     private let database = Database()
     private let queue: ReplyQueue
     private let doorbell = Doorbell.listen(at: Settings.doorbell)
-    private let signals = blockedSignals([SIGTERM, SIGINT])
+    private let signals = blockedSignals([SIGTERM, SIGINT, SIGQUIT])
     private let limit = Settings.number("REPLIES_IN_FLIGHT", default: 512, in: 1...10_000)
     private let attempts = Settings.number("REPLY_ATTEMPTS", default: 6, in: 1...100)
     private let lease = Settings.number("LEASE_SECONDS", default: 15, in: 2...3_600)
