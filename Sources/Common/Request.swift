@@ -18,9 +18,6 @@ public struct Request {
         id = parameter("REQUEST_ID").flatMap { $0.isEmpty ? nil : $0 } ?? Sodium.random(16).hex
     }
 
-    /// A meta-variable.
-    public subscript(name: String) -> String? { parameter(name) }
-
     /// A header's value, by its name in capitals with underscores: `IF_NONE_MATCH`.
     public func header(_ name: String) -> String? { parameter("HTTP_" + name) }
 

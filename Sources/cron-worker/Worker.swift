@@ -48,7 +48,6 @@ final class Worker {
         Log.info("worker started")
         Purge.run(database)
         let end = monotonicMilliseconds() + seconds * 1_000
-        var stop: Int?
         while true {
             let now = monotonicMilliseconds()
             let isOpen = stop == nil && now < end
@@ -58,8 +57,7 @@ final class Worker {
             // Nobody to tell for longer than the lease: somebody else does it again.
             if !isOpen, now - lastContact > lease * 1_000 { break }
             step(now, isOpen: isOpen)
-            let ready = wait(isOpen: isOpen)
-            if stop == nil, ready.contains(signals) { stop = monotonicMilliseconds() + 8_000 }
+            wait(isOpen: isOpen)
         }
         if !calls.isEmpty { try queue.release() }
         Log.info("worker ended")
@@ -87,23 +85,23 @@ final class Worker {
         }
     }
 
-    private func wait(isOpen: Bool) -> Set<Int32> {
+    private func wait(isOpen: Bool) {
         // Replies that could not be stored wait for Postgres; a bell that rings meanwhile would only spin.
         let now = monotonicMilliseconds()
         var milliseconds = max(0, min(nextBeat - now, isOpen && client.count < limit ? nextClaim - now : 1_000))
         if !finished.isEmpty || !postponed.isEmpty { milliseconds = 200 }
-        var descriptors = stopSeen ? [] : [signals]
+        var descriptors = stop == nil ? [signals] : []
         if let doorbell, isOpen, now >= earliestClaim { descriptors.append(doorbell) }
         if isOpen, now < earliestClaim { milliseconds = min(milliseconds, earliestClaim - now) }
         let ready = client.wait(milliseconds: milliseconds, descriptors: descriptors)
-        if ready.contains(signals) { stopSeen = true }
+        if ready.contains(signals) { stop = monotonicMilliseconds() + 8_000 }
         if let doorbell, ready.contains(doorbell) {
             Doorbell.silence(doorbell)
             rung = true
         }
-        return ready
     }
-    private var stopSeen = false
+    /// Set when told to stop: monotonic milliseconds at which what is not finished is given back.
+    private var stop: Int?
     /// Before this the bell is not listened to, so that a flood of messages is claimed in batches.
     private var earliestClaim = 0
 
