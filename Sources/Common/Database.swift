@@ -15,6 +15,14 @@ public final class Database {
     /// Monotonic milliseconds of the last result.
     private var lastUse = 0
 
+    /// A plan made once for all values is right for our statements, and Postgres does not come to think so by itself (16 %
+    /// of the time of an insert). All of them reach a few rows by their keys, out of tables that may hold millions: none
+    /// may read a table whole because it was small when the plan was made.
+    private static let planning = """
+        set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off;
+        set enable_mergejoin = off
+        """
+
     private struct Prepared {
         let name: String
         var columns: [String: Int32]?
@@ -253,9 +261,7 @@ public final class Database {
         }
         PQsetnonblocking(connection, 1)
         PQsetNoticeProcessor(connection, { _, _ in }, nil)
-        // A plan made once for all values is right for our statements, and Postgres does not come to think so by itself
-        // (16 % of the time of an insert).
-        if prepares { _ = try send { PQsendQuery(connection, "set plan_cache_mode = force_generic_plan") } }
+        if prepares { _ = try send { PQsendQuery(connection, Database.planning) } }
     }
 
     /// Waits for the socket; false when `deadline` (monotonic milliseconds) has passed.

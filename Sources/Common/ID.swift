@@ -23,6 +23,9 @@ public struct ID: Hashable, Sendable, Codable, CustomStringConvertible {
         self.text = String(decoding: bytes, as: UTF8.self)
     }
 
+    /// The one that sorts before all others.
+    public static let lowest = ID(bytes: [UInt8](repeating: 0, count: 16))
+
     /// Of its 16 bytes.
     init(bytes: [UInt8]) {
         let hex = Array(bytes.hex.utf8)

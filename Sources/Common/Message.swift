@@ -3,9 +3,45 @@ public enum Message {
     /// The answer's JSON, of the table `messages` under the name `m`.
     public static let json: SQL = """
         (select row_to_json(j) from (select
-            m.id, m.chatroom_id, m.role, m.content, m.status, m.error, m.model, m.usage, m.created_at, m.completed_at
+            m.id, m.chatroom_id, m.role, m.content, m.status, m.error, m.model, m.usage,
+            case when m.variant_of is not null then (
+                select json_build_object(
+                    'count', count(*), 'number', count(*) filter (where s.id <= m.id), 'ids', json_agg(s.id order by s.id))
+                from messages s
+                where s.user_id = m.user_id and s.chatroom_id = m.chatroom_id and s.variant_of = m.variant_of
+            ) end as siblings,
+            m.created_at, m.completed_at
         ) j)
         """
+
+    /// Whether the message `m` is on a branch of its room, of which `branch` is the number.
+    public static func isOn(_ branch: SQL) -> SQL {
+        """
+        (m.branch = \(branch) or \(branch) > 0 and exists (
+            select from branches cross join unnest(branches.path, branches.below) as part (branch, below)
+            where branches.user_id = m.user_id and branches.chatroom_id = m.chatroom_id and branches.id = \(branch)
+                and part.branch = m.branch and m.id < part.below
+        ))
+        """
+    }
+
+    /// A message just written, as `json` would have it, put together here because writing it in Postgres takes a tenth of
+    /// the time of sending one.
+    /// - Parameter at: the time as JSON.
+    public static func question(_ id: ID, in room: ID, content: String, at: String) -> String {
+        """
+        {"id":"\(id)","chatroom_id":"\(room)","role":"user","content":\(JSON.quoted(content)),"status":"done","error":null,\
+        "model":null,"usage":null,"siblings":null,"created_at":\(at),"completed_at":\(at)}
+        """
+    }
+
+    /// The reply to it that is still to come.
+    public static func queuedReply(_ id: ID, in room: ID, at: String) -> String {
+        """
+        {"id":"\(id)","chatroom_id":"\(room)","role":"model","content":"","status":"queued","error":null,"model":null,\
+        "usage":null,"siblings":null,"created_at":\(at),"completed_at":null}
+        """
+    }
 
     /// The tokens that a reply took, as Gemini counts them: the column `usage`.
     public struct Usage: Codable, Sendable {

@@ -1,4 +1,4 @@
-/// A page of a chatroom's messages, the newest first.
+/// A page of the messages on the branch that a chatroom shows, the newest first.
 public struct MessagePage {
     /// The members `messages` and `next_cursor` of an answer.
     public let members: String
@@ -20,7 +20,7 @@ public struct MessagePage {
             left join chatrooms r on r.user_id = caller.user_id and r.id = \(room)
             left join lateral (
                 select * from messages m
-                where m.user_id = r.user_id and m.chatroom_id = r.id
+                where m.user_id = r.user_id and m.chatroom_id = r.id and \(Message.isOn("r.branch"))
                     and m.id < coalesce(\(page.after.first)::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
                 order by m.id desc limit \(page.limit + 1)
             ) m on true

@@ -8,6 +8,12 @@ public enum Migrations {
         ("chat", PackageResources.chat_sql),
         ("jobs", PackageResources.jobs_sql),
         ("cache", PackageResources.cache_sql),
+        ("branches", PackageResources.branches_sql),
+        ("queue", PackageResources.queue_sql),
+        ("kinds", PackageResources.kinds_sql),
+        ("streams", PackageResources.streams_sql),
+        ("upstream", PackageResources.upstream_sql),
+        ("summaries", PackageResources.summaries_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

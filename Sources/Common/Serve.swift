@@ -39,7 +39,7 @@ private struct Server {
         let deadline: Int
     }
 
-    /// Where the worker tells of replies that changed; its payloads are their ids.
+    /// Where the worker tells of replies that changed; its payloads are their ids, with spaces between.
     static let channel = "replies"
 
     init(handler: @escaping Handler) { self.handler = handler }
@@ -115,7 +115,7 @@ private struct Server {
     /// What Postgres has to tell, if it is among those that are ready.
     private func news(among ready: [Int32]) -> Set<String> {
         guard let descriptor = database.descriptor, ready.contains(descriptor) else { return [] }
-        return Set(database.notifications())
+        return Set(database.notifications().flatMap { $0.split(separator: " ").map(String.init) })
     }
 
     private mutating func listen() {

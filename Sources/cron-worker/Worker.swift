@@ -29,8 +29,11 @@ final class Worker {
     private var finished: [FinishedReply] = []
     private var postponed: [(job: ReplyJob, seconds: Double)] = []
 
-    /// Milliseconds between two looks at the queue: without a bell, with one, and while only parking is done.
-    private static let (probing, claiming, parking) = (250, 4, 20)
+    /// Milliseconds between two looks at the queue, without a bell and with one, and between two at who waits.
+    private static let (probing, claiming, waking) = (250, 4, 100)
+    private var nextWake = 0
+    /// The last user who had a turn.
+    private var lastUser = ID.lowest
     private var nextClaim = 0
     private var lastContact = monotonicMilliseconds()
     private var nextBeat = 0
@@ -110,11 +113,23 @@ final class Worker {
     private func claim(_ now: Int) throws {
         rung = false
         let room = min(limit - client.count, 500)
-        let (jobs, parked) = try queue.claim(limit: room)
+        if now >= nextWake {
+            try queue.wake()
+            nextWake = now + Worker.waking
+        }
+        let jobs: [ReplyJob]
+        do {
+            jobs = try queue.claim(limit: room, after: lastUser)
+        } catch DatabaseError.refused(_, "jobs_one_running", _) {
+            jobs = []
+        }
         for job in jobs { begin(job) }
-        let more = jobs.count + parked == room
-        earliestClaim = now + (jobs.isEmpty && parked > 0 ? Worker.parking : Worker.claiming)
-        nextClaim = more ? earliestClaim : now + Worker.probing
+        // Those before the last user have their turn when nobody is left after.
+        let isRoundOver = jobs.count < room
+        let wasWholeRound = lastUser == .lowest
+        lastUser = isRoundOver ? .lowest : jobs.map(\.userID).max { $0.text < $1.text } ?? .lowest
+        earliestClaim = now + Worker.claiming
+        nextClaim = isRoundOver && wasWholeRound ? now + Worker.probing : earliestClaim
         if !jobs.isEmpty { _ = client.perform().map(end) }
     }
 
@@ -170,6 +185,8 @@ final class Worker {
     private func store() throws {
         let (replies, later) = (finished, postponed)
         do {
+            // What waited in their lanes may go on.
+            if !replies.isEmpty { nextClaim = 0 }
             try queue.finish(replies)
             finished = []
             try queue.postpone(later)

@@ -4,14 +4,10 @@ struct NewMessage: Decodable { let content: Content }
 
 struct Sent: Decodable {
     /// NULL where there is no such room of the caller's.
-    let replyID: ID?
-    let message: String?
-    let reply: String?
-
-    enum CodingKeys: String, CodingKey {
-        case message, reply
-        case replyID = "reply_id"
-    }
+    let question: ID?
+    let reply: ID?
+    /// The time of both, as JSON.
+    let at: String?
 }
 
 serve { request, database in
@@ -20,30 +16,37 @@ serve { request, database in
     let room = try request.pathID("CHATROOM_ID")
 
     // One statement, so one transaction and one round trip: all of it happens or nothing.
-    let sent = try database.row(
-        Sent.self,
-        """
-        with caller as (\(caller.live)), room as (
-            select r.user_id, r.id, clock_timestamp() as at
-            from caller join chatrooms r on r.user_id = caller.user_id and r.id = \(room)
-        ), asked as (
-            insert into messages as m (user_id, chatroom_id, id, role, content, status, created_at, completed_at)
-            select user_id, id, uuidv7(at), 'user', \(new.content), 'done', at, at from room
-            returning \(Message.json) as json
-        ), reply as (
-            insert into messages as m (user_id, chatroom_id, id, role, content, status, created_at)
-            select user_id, id, uuidv7(at + interval '1 microsecond'), 'model', '', 'queued', at from room
-            returning user_id, chatroom_id, id, \(Message.json) as json
-        ), job as (
-            insert into jobs (user_id, lane, id, kind) select user_id, chatroom_id, id, 'reply' from reply
-        )
-        select reply.id as reply_id, asked.json as message, reply.json as reply, forget_chatroom_list(reply.user_id)
-        from caller left join asked on true left join reply on true
-        """)
+    let sent: Sent?
+    do {
+        sent = try database.row(
+            Sent.self,
+            """
+            with caller as (\(caller.live)), room as (
+                select r.user_id, r.id, r.branch, t.at,
+                    uuidv7(t.at) as question, uuidv7(t.at + interval '1 microsecond') as reply
+                from caller join chatrooms r on r.user_id = caller.user_id and r.id = \(room)
+                cross join (select clock_timestamp() as at offset 0) t
+            ), messages as (
+                insert into messages (user_id, chatroom_id, id, role, content, status, created_at, completed_at, branch)
+                select r.user_id, r.id, m.id, m.role, m.content, m.status, r.at, m.completed_at, r.branch
+                from room r cross join lateral (
+                    values (r.question, 'user'::message_role, \(new.content), 'done'::message_status, r.at),
+                        (r.reply, 'model', '', 'queued', null)
+                ) m (id, role, content, status, completed_at)
+            ), job as (
+                insert into jobs (user_id, lane, id, kind) select user_id, id, reply, 'reply' from room
+            )
+            select r.question, r.reply, to_json(r.at) as at, message_arrives(r.user_id, r.id)
+            from caller left join room r on true
+            """)
+    } catch DatabaseError.refused(_, "messages_chatroom", _) {
+        throw Problem.notFound
+    }
     guard let sent else { throw Problem.sessionEnded }
-    guard let id = sent.replyID, let message = sent.message, let reply = sent.reply else { throw Problem.notFound }
+    guard let question = sent.question, let reply = sent.reply, let at = sent.at else { throw Problem.notFound }
     Doorbell.bell.ring()
+    let message = Message.question(question, in: room, content: new.content.text, at: at)
     return .json(
-        "{\"message\":\(message),\"reply\":\(reply)}", status: 202,
-        headers: [("Location", "/chatroom/\(room)/message/\(id)")])
+        "{\"message\":\(message),\"reply\":\(Message.queuedReply(reply, in: room, at: at))}", status: 202,
+        headers: [("Location", "/chatroom/\(room)/message/\(reply)")])
 }
