@@ -5,13 +5,18 @@ import Common
 public struct Gemini: Sendable {
     /// What one turn of a conversation says.
     public struct Turn: Codable, Sendable {
+        /// `user` or `model`.
         public let role: String
         public let content: String
+
+        public init(role: String, content: String) {
+            self.role = role
+            self.content = content
+        }
     }
 
     private let baseURL: String
     private let version: String
-    private let key: String
     private let maxOutputTokens: Int
     /// Seconds for one call, from the first byte sent to the last received.
     private let timeout: Int
@@ -20,16 +25,16 @@ public struct Gemini: Sendable {
     public init() {
         baseURL = Settings.text("GEMINI_BASE_URL", default: "https://generativelanguage.googleapis.com")
         version = Settings.text("GEMINI_API_VERSION", default: "v1beta")
-        key = Settings.text("GEMINI_API_KEY", default: "")
         maxOutputTokens = Settings.number("MAX_OUTPUT_TOKENS", default: 0, in: 0...65_536)
         timeout = Settings.number("REPLY_TIMEOUT_SECONDS", default: 120, in: 1...3_600)
-        if key.isEmpty { Settings.refuse("GEMINI_API_KEY is not set") }
     }
 
     /// The call that has `model` go on with a conversation.
-    /// - Parameter continuation: the token with which Gemini ended an answer that it had not finished.
+    /// - Parameters:
+    ///   - key: of the API.
+    ///   - continuation: the token with which Gemini ended an answer that it had not finished.
     public func request(
-        model: String, turns: [Turn], systemInstruction: String?, continuation: String?
+        model: String, key: String, turns: [Turn], systemInstruction: String?, continuation: String? = nil
     ) throws -> HTTPRequest {
         // Parameters of sampling are left out: current models ignore or refuse them.
         let body = Body(

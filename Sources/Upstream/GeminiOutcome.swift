@@ -10,8 +10,14 @@ public enum GeminiOutcome {
     /// Worth another call, after the seconds that Gemini asks for, if it does; the failure is what the user is told when
     /// no call is left.
     case retry(after: Double?, otherwise: Message.Failure)
+    /// Not through this key, with this model, or either, for so many seconds; nil where Gemini does not say how long. Another
+    /// may do at once. The failure is what the user is told when none can be waited for.
+    case held(HeldBack, seconds: Double?, otherwise: Message.Failure)
     /// Nothing that another call would change.
     case failed(Message.Failure)
+
+    /// What has to be left alone for a while.
+    public enum HeldBack: Sendable { case keyForModel, key, model }
 
     /// Judges a call that has ended.
     /// - Parameters:
@@ -50,8 +56,8 @@ public enum GeminiOutcome {
 
     private init(_ error: GeminiError) {
         switch error.code {
-        case 429 where error.isDailyQuota: self = .failed(.quota)
-        case 429: self = .retry(after: error.retryDelay, otherwise: .busy)
+        case 429 where error.isDailyQuota: self = .held(.keyForModel, seconds: 3_600, otherwise: .quota)
+        case 429: self = .held(.keyForModel, seconds: error.retryDelay, otherwise: .busy)
         case 408, 504: self = .retry(after: error.retryDelay, otherwise: .timeout)
         case 499, 500...599: self = .retry(after: error.retryDelay, otherwise: .busy)
         case 400 where error.message.contains("token count"), 413: self = .failed(.tooLong)
@@ -60,7 +66,11 @@ public enum GeminiOutcome {
             Log.error(
                 "Gemini refused a call",
                 ["code": String(error.code), "status": error.status ?? "", "reason": String(error.message.prefix(500))])
-            self = .failed(.broken)
+            let isKey =
+                error.details?.contains { $0.reason == "API_KEY_INVALID" } == true || [401, 403].contains(error.code)
+            self =
+                isKey || error.code == 404
+                ? .held(isKey ? .key : .model, seconds: 60, otherwise: .broken) : .failed(.broken)
         }
     }
 
@@ -79,9 +89,9 @@ public enum GeminiOutcome {
 extension Message.Failure {
     static let blocked = Message.Failure(
         code: "safety_blocked", detail: "Gemini declined to answer this for reasons of safety.", retryable: false)
-    static let busy = Message.Failure(
+    public static let busy = Message.Failure(
         code: "upstream_busy", detail: "Gemini is busy just now. Please try again in a moment.", retryable: true)
-    static let quota = Message.Failure(
+    public static let quota = Message.Failure(
         code: "upstream_quota", detail: "Today's allowance of calls to Gemini is used up.", retryable: false)
     static let tooLong = Message.Failure(
         code: "too_long", detail: "The conversation, or the answer to it, is too long for the model.", retryable: false)

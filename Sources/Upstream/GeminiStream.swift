@@ -12,6 +12,8 @@ public struct GeminiStream {
     /// Given instead of an end, to ask for the rest with.
     public private(set) var continuation: String?
     public private(set) var usage: Message.Usage?
+    /// The tokens of the text alone.
+    public private(set) var textTokens: Int?
     /// The model that answered, by its own word.
     public private(set) var modelVersion: String?
     /// An error, which may come after a status of 200 too.
@@ -60,7 +62,9 @@ public struct GeminiStream {
         }
         if let error = event.error { self.error = error }
         if let candidate = event.candidates?.first {
-            for part in candidate.content?.parts ?? [] where part.thought != true { text += part.text ?? "" }
+            for part in candidate.content?.parts ?? [] where part.thought != true {
+                text += (part.text ?? "").withoutNUL
+            }
             if let reason = candidate.finishReason { finishReason = reason }
             if let token = candidate.continuationToken { continuation = token }
         }
@@ -69,6 +73,7 @@ public struct GeminiStream {
         if let counts = event.usageMetadata {
             let output = (counts.candidatesTokenCount ?? 0) + (counts.thoughtsTokenCount ?? 0)
             let prompt = (counts.promptTokenCount ?? 0) + (counts.toolUsePromptTokenCount ?? 0)
+            textTokens = counts.candidatesTokenCount
             usage = Message.Usage(
                 promptTokens: prompt, outputTokens: output, totalTokens: counts.totalTokenCount ?? prompt + output)
         }
@@ -101,4 +106,9 @@ public struct GeminiStream {
         let modelVersion: String?
         let error: GeminiError?
     }
+}
+
+extension String {
+    /// Postgres keeps no NUL in text.
+    fileprivate var withoutNUL: String { utf8.contains(0) ? String(map { $0 == "\0" ? "\u{FFFD}" : $0 }) : self }
 }

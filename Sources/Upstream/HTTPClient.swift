@@ -29,6 +29,7 @@ public final class Transfer {
     fileprivate var headers: UnsafeMutablePointer<curl_slist>?
     private var received: [UInt8] = []
     private var total = 0
+    fileprivate var onArrival: (() -> Void)?
     /// Set at the end; nil for an answer that came whole, of whatever status.
     public fileprivate(set) var failure: CURLcode?
     /// The HTTP status, 0 before there is one.
@@ -72,6 +73,7 @@ public final class Transfer {
         total += bytes.count
         // Anything but the whole count makes libcurl give up with CURLE_WRITE_ERROR.
         guard total <= Transfer.bodyLimit else { return 0 }
+        if received.isEmpty { onArrival?() }
         received.append(contentsOf: bytes)
         return bytes.count
     }
@@ -87,6 +89,7 @@ public final class Transfer {
 public final class HTTPClient {
     private let multi: UnsafeMutableRawPointer
     private var transfers: [UnsafeMutableRawPointer: Transfer] = [:]
+    private var arrived: [Transfer] = []
     /// How many are under way.
     public var count: Int { transfers.count }
 
@@ -107,7 +110,14 @@ public final class HTTPClient {
             return nil
         }
         transfers[transfer.easy] = transfer
+        transfer.onArrival = { [unowned self, unowned transfer] in arrived.append(transfer) }
         return transfer
+    }
+
+    /// Those of which something has come since the last call, to be taken.
+    public func takeArrived() -> [Transfer] {
+        defer { arrived.removeAll(keepingCapacity: true) }
+        return arrived
     }
 
     /// Ends an exchange at once.

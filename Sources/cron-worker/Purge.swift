@@ -13,6 +13,13 @@ enum Purge {
             delete from sessions where (user_id, id) in (
                 select user_id, id from sessions where expires_at < now() - interval '7 days' limit 5000)
             """,
+            // Of replies that are no more being written: a worker wrote what was cancelled at that moment.
+            """
+            delete from deltas where (user_id, message_id) in (
+                select d.user_id, d.message_id from deltas d
+                where not exists (select from jobs j where j.user_id = d.user_id and j.id = d.message_id) limit 5000)
+            """,
+            "delete from upstream_holds where until < now()",
             "delete from workers where seen_at < now() - interval '1 day'",
         ]
         for batch in batches {

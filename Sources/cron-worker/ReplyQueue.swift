@@ -1,43 +1,4 @@
 import Common
-import Upstream
-
-/// A reply to be made, as it was claimed.
-struct ReplyJob: Decodable {
-    let userID: ID
-    let chatroomID: ID
-    let id: ID
-    /// How often it has been claimed, this time included.
-    let attempts: Int
-    let model: String
-    let systemInstruction: String?
-    let history: History
-
-    /// The turns that go to Gemini, the oldest first.
-    struct History: JSONColumn {
-        let turns: [Gemini.Turn]
-        init(from decoder: any Decoder) throws {
-            // A conversation starts with its user.
-            turns = Array(try [Gemini.Turn](from: decoder).drop { $0.role != "user" })
-        }
-    }
-
-    enum CodingKeys: String, CodingKey {
-        case id, attempts, model, history
-        case userID = "user_id"
-        case chatroomID = "chatroom_id"
-        case systemInstruction = "system_instruction"
-    }
-}
-
-/// What became of a reply.
-struct FinishedReply {
-    let job: ReplyJob
-    let text: String
-    let failure: Message.Failure?
-    let model: String?
-    let finishReason: String?
-    let usage: Message.Usage?
-}
 
 /// The queue of replies in Postgres, as one worker sees it.
 struct ReplyQueue {
@@ -45,15 +6,26 @@ struct ReplyQueue {
     let worker: ID
     /// Seconds after which another worker may take what this one has not shown to be at work on.
     let lease: Int
-    /// Estimated tokens of history that go along with a message.
-    let contextTokens: Int
+    /// Tokens of a conversation that go along with its last message, by model.
+    let budget: ContextBudget
 
     /// Takes up to `limit` jobs whose turn it is, and what they need to be done.
     ///
     /// Users take turns: it goes on with those after `user`, and each of them gets an equal share of `limit`. Lanes and users
     /// are found by skipping from one to the next in an index, so a queue of a million takes no longer than one of ten.
     /// Two workers that take two jobs of one lane at the same moment are told apart by `jobs_one_running`.
-    func claim(limit: Int, after user: ID) throws -> [ReplyJob] {
+    /// - Parameter permits: how many calls all workers may have under way together; nil for no limit.
+    func claim(limit: Int, after user: ID, permits: Int?) throws -> [ReplyJob] {
+        guard let permits else { return try claim(limit: limit, after: user) }
+        return try database.transaction {
+            // One at a time, so that what is counted stays so until the claim is committed.
+            try database.execute("select pg_advisory_xact_lock(7401333)")
+            let running = try database.row(Int.self, "select count(*) from jobs where state = 'running'") ?? 0
+            return running < permits ? try claim(limit: min(limit, permits - running), after: user) : []
+        }
+    }
+
+    private func claim(limit: Int, after user: ID) throws -> [ReplyJob] {
         try database.rows(
             ReplyJob.self,
             """
@@ -93,33 +65,21 @@ struct ReplyQueue {
             ), claimed as (
                 update jobs j
                 set state = 'running', attempts = j.attempts + 1, worker = \(worker),
-                    leased_until = now() + make_interval(secs => \(lease)::int)
+                    leased_until = now() + make_interval(secs => \(lease)::int), started_at = coalesce(j.started_at, now())
                 from free f where j.user_id = f.user_id and j.lane = f.lane and j.id = f.id
-                returning j.user_id, j.lane, j.id, j.attempts
+                returning j.user_id, j.lane, j.id, j.attempts, j.started_at
             ), begun as (
                 update messages m set status = 'running' from claimed c
                 where m.user_id = c.user_id and m.chatroom_id = c.lane and m.id = c.id and m.status in ('queued', 'running')
                 returning m.id, m.branch
             )
-            select c.user_id, c.lane as chatroom_id, c.id, c.attempts,
-                coalesce(r.model, \(Settings.model)) as model, r.system_instruction, coalesce(h.history, '[]') as history
+            select c.user_id, c.lane, c.id, c.attempts, extract(epoch from now() - c.started_at) as waited,
+                coalesce(r.model, \(Settings.model)) as model, r.system_instruction, coalesce(r.title, '') = '' as is_untitled,
+                coalesce(b.branch, 0) as branch, h.conversation
             from claimed c
             left join begun b using (id)
             left join chatrooms r on r.user_id = c.user_id and r.id = c.lane
-            left join lateral (
-                select json_agg(json_build_object('role', t.role, 'content', t.content) order by t.id) as history
-                from (
-                    select n.*, sum(octet_length(n.content) / 4 + 8) over newest as tokens, row_number() over newest as age
-                    from (
-                        select m.id, m.role, m.content from messages m
-                        where m.user_id = c.user_id and m.chatroom_id = c.lane and m.id < c.id and m.status = 'done'
-                            and \(Message.isOn("b.branch"))
-                        order by m.id desc limit 400
-                    ) n
-                    window newest as (order by n.id desc)
-                ) t
-                where t.tokens <= \(contextTokens)::int or t.age = 1
-            ) h on true
+            cross join lateral (\(Conversation.json(budget: budget.of("coalesce(r.model, \(Settings.model))")))) h
             """)
     }
 
@@ -142,21 +102,24 @@ struct ReplyQueue {
             """
             with ended as (
                 select * from unnest(
-                    \(replies.map(\.job.userID))::uuid[], \(replies.map(\.job.chatroomID))::uuid[],
+                    \(replies.map(\.job.userID))::uuid[], \(replies.map(\.job.lane))::uuid[],
                     \(replies.map(\.job.id))::uuid[], \(replies.map(\.text))::text[],
-                    \(try replies.map { try json($0.failure) })::text[], \(replies.map(\.model))::text[],
-                    \(replies.map(\.finishReason))::text[], \(try replies.map { try json($0.usage) })::text[]
-                ) as e (user_id, lane, id, content, error, model, finish_reason, usage)
+                    \(try replies.map { try json($0.failure) })::text[], \(replies.map(\.stream.modelVersion))::text[],
+                    \(replies.map(\.stream.finishReason))::text[], \(try replies.map { try json($0.stream.usage) })::text[],
+                    \(replies.map(\.stream.textTokens))::int[], \(try replies.map { try json($0.reply.provenance) })::text[]
+                ) as e (user_id, lane, id, content, error, model, finish_reason, usage, tokens, provenance)
             ), ours as (
                 delete from jobs j using ended e
                 where j.user_id = e.user_id and j.lane = e.lane and j.id = e.id
                     and j.state = 'running' and j.worker = \(worker)
-                returning j.id
+                returning j.user_id, j.id
+            ), unneeded as (
+                delete from deltas d using ours o where d.user_id = o.user_id and d.message_id = o.id
             )
             update messages m
             set content = e.content, status = (case when e.error is null then 'done' else 'failed' end)::message_status,
                 error = e.error::jsonb, model = e.model, finish_reason = e.finish_reason, usage = e.usage::jsonb,
-                completed_at = clock_timestamp()
+                tokens = e.tokens, provenance = e.provenance::jsonb, completed_at = clock_timestamp()
             from ended e join ours o using (id)
             where m.user_id = e.user_id and m.chatroom_id = e.lane and m.id = e.id
             """)
@@ -174,36 +137,98 @@ struct ReplyQueue {
             """)
     }
 
-    /// Puts jobs back, to be claimed again after so many seconds.
-    func postpone(_ jobs: [(job: ReplyJob, seconds: Double)]) throws {
+    /// Text of a reply as it comes.
+    struct Delta {
+        let job: Job
+        /// Where it starts, in bytes of UTF-8.
+        let start: Int
+        let text: String
+    }
+
+    /// Keeps what has come of replies that are still ours.
+    /// - Parameter anew: replies whose text is given from its start, because it is not known what Postgres has of it.
+    func write(_ deltas: [Delta], anew: [Job]) throws {
+        if !anew.isEmpty {
+            try database.execute(
+                """
+                delete from deltas d using unnest(\(anew.map(\.userID))::uuid[], \(anew.map(\.id))::uuid[]) a (user_id, id)
+                where d.user_id = a.user_id and d.message_id = a.id
+                """)
+        }
+        try database.execute(
+            """
+            insert into deltas (user_id, message_id, attempt, start, text)
+            select d.user_id, d.id, j.attempts, d.start, d.text
+            from unnest(
+                \(deltas.map(\.job.userID))::uuid[], \(deltas.map(\.job.lane))::uuid[], \(deltas.map(\.job.id))::uuid[],
+                \(deltas.map(\.start))::int[], \(deltas.map(\.text))::text[]
+            ) d (user_id, lane, id, start, text)
+            join jobs j on j.user_id = d.user_id and j.lane = d.lane and j.id = d.id
+                and j.state = 'running' and j.worker = \(worker)
+            """)
+        try announce(deltas.map(\.job.id))
+    }
+
+    /// A job to be put back.
+    struct Postponed {
+        let job: Job
+        let seconds: Double
+        /// Whether this attempt counts.
+        let counts: Bool
+    }
+
+    /// Puts jobs back, to be claimed again after so many seconds. What came of a reply is forgotten.
+    func postpone(_ jobs: [Postponed]) throws {
         guard !jobs.isEmpty else { return }
         try database.execute(
             """
             with later as (
                 select * from unnest(
-                    \(jobs.map(\.job.userID))::uuid[], \(jobs.map(\.job.chatroomID))::uuid[], \(jobs.map(\.job.id))::uuid[],
-                    \(jobs.map(\.seconds))::float8[]
-                ) as l (user_id, lane, id, seconds)
+                    \(jobs.map(\.job.userID))::uuid[], \(jobs.map(\.job.lane))::uuid[], \(jobs.map(\.job.id))::uuid[],
+                    \(jobs.map(\.seconds))::float8[], \(jobs.map(\.counts))::bool[]
+                ) as l (user_id, lane, id, seconds, counts)
             ), back as (
                 update jobs j
-                set state = 'waiting', worker = null, leased_until = null, run_at = now() + make_interval(secs => l.seconds)
+                set state = 'waiting', worker = null, leased_until = null, run_at = now() + make_interval(secs => l.seconds),
+                    attempts = j.attempts - (not l.counts)::int
                 from later l
                 where j.user_id = l.user_id and j.lane = l.lane and j.id = l.id
                     and j.state = 'running' and j.worker = \(worker)
                 returning j.user_id, j.lane, j.id
+            ), forgotten as (
+                delete from deltas d using back b where d.user_id = b.user_id and d.message_id = b.id
             )
             update messages m set status = 'queued' from back b
             where m.user_id = b.user_id and m.chatroom_id = b.lane and m.id = b.id and m.status = 'running'
             """)
+        try announce(jobs.map(\.job.id))
     }
 
     /// Gives everything back at once, as if it had not been claimed.
-    func release() throws {
+    /// - Parameter begun: replies of which a reader may have seen something: the attempt has a number of its own.
+    func release(begun: [Job]) throws {
         try database.execute(
             """
-            update jobs set state = 'ready', worker = null, leased_until = null, attempts = attempts - 1, run_at = now()
+            update jobs set state = 'ready', worker = null, leased_until = null,
+                attempts = attempts - (id <> all(\(begun.map(\.id))::uuid[]))::int
             where state = 'running' and worker = \(worker)
             """)
+    }
+
+    /// Which of these jobs are not ours any more: cancelled, or taken over by another worker.
+    func lost(of jobs: [Job]) throws -> Set<ID> {
+        Set(
+            try database.rows(
+                ID.self,
+                """
+                select i.id
+                from unnest(\(jobs.map(\.userID))::uuid[], \(jobs.map(\.lane))::uuid[], \(jobs.map(\.id))::uuid[])
+                    i (user_id, lane, id)
+                where not exists (
+                    select from jobs j where j.user_id = i.user_id and j.lane = i.lane and j.id = i.id
+                        and j.state = 'running' and j.worker = \(worker)
+                )
+                """))
     }
 
     /// Shows that this worker lives and is at work on the jobs that it has in hand, and frees what dead ones had. Freed too
@@ -223,14 +248,27 @@ struct ReplyQueue {
                     when \(worker) then id <> all(\(inHand)::uuid[])
                     else leased_until < now()
                 end
-                order by leased_until limit 1000 for update skip locked
+                limit 1000 for update skip locked
             )
-            update jobs j set state = 'ready', worker = null, leased_until = null, run_at = now() from dead d
+            update jobs j set state = 'ready', worker = null, leased_until = null from dead d
             where j.user_id = d.user_id and j.lane = d.lane and j.id = d.id
             """)
     }
 
-    private func json(_ value: (some Encodable)?) throws -> String? {
+    /// Tells how long replies took, by model and in milliseconds: an average that forgets an older one within some ten beats.
+    func record(times: [String: Double]) throws {
+        guard !times.isEmpty else { return }
+        let models = Array(times.keys)
+        try database.execute(
+            """
+            insert into model_times as t (model, milliseconds)
+            select * from unnest(\(models)::text[], \(models.map { times[$0] ?? 0 })::float8[])
+            on conflict (model) do update
+            set milliseconds = t.milliseconds * 0.8 + excluded.milliseconds * 0.2, updated_at = now()
+            """)
+    }
+
+    func json(_ value: (some Encodable)?) throws -> String? {
         try value.map { String(decoding: try JSON.encode($0), as: UTF8.self) }
     }
 }

@@ -39,6 +39,8 @@ public final class Backend: @unchecked Sendable {
             "OTP_DELIVERY": "response",
             "DOORBELL": "\(folder.path)/doorbell",
             "LOG_LEVEL": "info",
+            // Tests count what Gemini was asked.
+            "TITLES": "off",
         ].merging(settings) { $1 }
     }
 

@@ -9,6 +9,7 @@ create type job_state as enum ('ready', 'waiting', 'running');
 alter table jobs
     alter state type job_state using (case state::text when 'parked' then 'ready' else state::text end)::job_state,
     alter state set default 'ready',
+    add started_at timestamptz, -- when it was first claimed
     add payload jsonb;
 drop type parking_job_state;
 

@@ -1,0 +1,80 @@
+import Common
+import Upstream
+
+/// A job of the queue, as it was claimed.
+struct Job: Decodable, Hashable {
+    let userID: ID
+    /// Jobs of one lane run one after another.
+    let lane: ID
+    let id: ID
+    /// How often it has been claimed, this time included.
+    let attempts: Int
+    /// Seconds since it was first claimed.
+    let waited: Double
+
+    enum CodingKeys: String, CodingKey {
+        case lane, id, attempts, waited
+        case userID = "user_id"
+    }
+}
+
+/// A reply to be made.
+struct ReplyJob: Decodable {
+    let job: Job
+    let model: String
+    let systemInstruction: String?
+    /// Whether its room has no title yet.
+    let isUntitled: Bool
+    let branch: Int
+    let conversation: Conversation
+
+    enum CodingKeys: String, CodingKey {
+        case model, branch, conversation
+        case systemInstruction = "system_instruction"
+        case isUntitled = "is_untitled"
+    }
+
+    init(from decoder: any Decoder) throws {
+        let row = try decoder.container(keyedBy: CodingKeys.self)
+        job = try Job(from: decoder)
+        model = try row.decode(String.self, forKey: .model)
+        systemInstruction = try row.decodeIfPresent(String.self, forKey: .systemInstruction)
+        isUntitled = try row.decode(Bool.self, forKey: .isUntitled)
+        branch = try row.decode(Int.self, forKey: .branch)
+        conversation = try row.decode(Conversation.self, forKey: .conversation)
+    }
+
+    /// The room's instruction, and the summary that stands in for what is left out.
+    var instruction: String? {
+        let summary = conversation.summary.map { "What was said before in this conversation, in short:\n\n\($0)" }
+        let parts = [systemInstruction, summary].compactMap { $0 }.filter { !$0.isEmpty }
+        return parts.isEmpty ? nil : parts.joined(separator: "\n\n")
+    }
+
+    /// What the reply was given, for its owner to see: the column `provenance`.
+    var provenance: Provenance {
+        Provenance(
+            from: conversation.turns.first?.id, count: conversation.turns.count, summary: conversation.summaryID,
+            tokens: conversation.tokens + (instruction?.utf8.count ?? 0) / 4, attempts: job.attempts, model: model)
+    }
+
+    struct Provenance: Encodable {
+        let from: ID?
+        let count: Int
+        let summary: ID?
+        /// Of the prompt, estimated.
+        let tokens: Int
+        let attempts: Int
+        let model: String
+    }
+}
+
+/// What became of a reply.
+struct FinishedReply {
+    let reply: ReplyJob
+    let text: String
+    let failure: Message.Failure?
+    let stream: GeminiStream
+
+    var job: Job { reply.job }
+}
