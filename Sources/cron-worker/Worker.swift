@@ -31,6 +31,8 @@ final class Worker {
     private var nextWrite = 0
     private var nextBeat = 0
     private var nextLook = 0
+    /// When Postgres is asked again after it was away.
+    private var nextContact = 0
     /// Before this the bell is not listened to, so that a flood of messages is claimed in batches.
     private var earliestClaim = 0
     private var lastContact = monotonicMilliseconds()
@@ -68,6 +70,7 @@ final class Worker {
 
     private func step(_ now: Int, isOpen: Bool) {
         calls.perform()
+        guard now >= nextContact else { return }
         do {
             try hear(now)
             if now >= nextBeat {
@@ -88,25 +91,24 @@ final class Worker {
         } catch {
             // What is finished is kept and stored when Postgres is back, if the lease still holds.
             Log.error("the worker cannot reach its queue", ["reason": "\(error)"])
-            nextClaim = now + 200
+            nextContact = now + 200
             rung = false
-            nextBeat = max(nextBeat, now + 200)
-            nextWrite = now + 200
-            nextLook = now + 200
         }
     }
 
     private func wait(isOpen: Bool) {
         let now = monotonicMilliseconds()
-        var milliseconds = max(0, min(nextBeat, nextLook) - now)
-        if isOpen, calls.count < limit { milliseconds = min(milliseconds, max(0, nextClaim - now)) }
-        if calls.hasNews { milliseconds = min(milliseconds, max(0, nextWrite - now)) }
-        // Replies that could not be stored wait for Postgres; a bell that rings meanwhile would only spin.
-        if calls.hasEnded { milliseconds = 200 }
+        var next = min(nextBeat, nextLook)
+        if isOpen, calls.count < limit { next = min(next, now < earliestClaim ? earliestClaim : nextClaim) }
+        if calls.hasNews { next = min(next, nextWrite) }
+        if calls.hasEnded { next = now }
+        // Without Postgres there is nothing to do for it; a bell that rings meanwhile would only spin.
+        let milliseconds = max(0, max(next, nextContact) - now)
         var descriptors = stop == nil ? [signals] : []
-        if let connection = database.descriptor { descriptors.append(connection) }
-        if let doorbell, isOpen, now >= earliestClaim { descriptors.append(doorbell) }
-        if isOpen, now < earliestClaim { milliseconds = min(milliseconds, earliestClaim - now) }
+        if now >= nextContact {
+            if let connection = database.descriptor { descriptors.append(connection) }
+            if let doorbell, isOpen, now >= earliestClaim { descriptors.append(doorbell) }
+        }
         let ready = client.wait(milliseconds: milliseconds, descriptors: descriptors)
         if ready.contains(signals) { stop = monotonicMilliseconds() + 8_000 }
         if let doorbell, ready.contains(doorbell) {
