@@ -112,7 +112,7 @@ struct ReplyQueue {
                 delete from jobs j using ended e
                 where j.user_id = e.user_id and j.lane = e.lane and j.id = e.id
                     and j.state = 'running' and j.worker = \(worker)
-                returning j.user_id, j.id
+                returning e.*
             ), unneeded as (
                 delete from deltas d using ours o where d.user_id = o.user_id and d.message_id = o.id
             )
@@ -120,7 +120,7 @@ struct ReplyQueue {
             set content = e.content, status = (case when e.error is null then 'done' else 'failed' end)::message_status,
                 error = e.error::jsonb, model = e.model, finish_reason = e.finish_reason, usage = e.usage::jsonb,
                 tokens = e.tokens, provenance = e.provenance::jsonb, completed_at = clock_timestamp()
-            from ended e join ours o using (id)
+            from ours e
             where m.user_id = e.user_id and m.chatroom_id = e.lane and m.id = e.id
             """)
         try announce(replies.map(\.job.id))

@@ -139,7 +139,8 @@ final class Worker {
             try queue.wake()
             nextWake = now + Worker.waking
         }
-        let room = min(limit - calls.count, 500)
+        // In batches, so that those of a long queue do not all end, and wait for each other to be stored, at once.
+        let room = min(limit - calls.count, 100)
         let replies: [ReplyJob]
         do {
             replies = try queue.claim(limit: room, after: lastUser, permits: calls.routes.permits)
