@@ -6,10 +6,14 @@ public final class Gemini: @unchecked Sendable {
     private let port: UInt16
     private let process: Executable
 
-    /// - Parameter delay: milliseconds to the first byte of an answer.
-    public init(folder: Folder, delay: Int = 0) throws {
+    /// - Parameters:
+    ///   - delay: milliseconds to the first byte of an answer.
+    ///   - faults: how it misbehaves by itself, as `SEED:RATE`.
+    public init(folder: Folder, delay: Int = 0, faults: String? = nil) throws {
         let process = try Executable(
-            "sandbox-gemini", ["--port", "0", "--delay-ms", String(delay), "--chunk-ms", "0", "--seed", "1"],
+            "sandbox-gemini",
+            ["--port", "0", "--delay-ms", String(delay), "--chunk-ms", "0", "--seed", "1"]
+                + (faults.map { ["--faults", $0] } ?? []),
             folder: folder.path)
         self.process = process
         let mark = "listening 127.0.0.1:"
@@ -43,6 +47,20 @@ public final class Gemini: @unchecked Sendable {
         }
     }
 
+    /// How often each fault was played.
+    public func faults() throws -> [String: Int] {
+        let counts = try http("GET", "/sandbox/faults")
+        return Dictionary(uniqueKeysWithValues: counts.names.map { ($0, Int(counts[$0].number ?? 0)) })
+    }
+
+    /// What comes back, byte for byte, for a message whose answer is streamed, until the end or until nothing came for a
+    /// second.
+    public func stream(_ message: String) throws -> String {
+        let body: JSONValue = ["contents": [["role": "user", "parts": [["text": .string(message)]]]]]
+        let path = "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse"
+        return String(decoding: try exchange("POST", path, body: body.bytes, patience: 1), as: UTF8.self)
+    }
+
     private static func seconds(_ time: String) -> Double {
         let format = ISO8601DateFormatter()
         format.formatOptions = [.withInternetDateTime, .withFractionalSeconds]
@@ -50,6 +68,13 @@ public final class Gemini: @unchecked Sendable {
     }
 
     private func http(_ method: String, _ path: String) throws -> JSONValue {
+        let bytes = try exchange(method, path)
+        guard let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)), let json = JSONValue(bytes[end.upperBound...])
+        else { throw Executable.Failure("the sandbox answered \(String(decoding: bytes, as: UTF8.self))") }
+        return json
+    }
+
+    private func exchange(_ method: String, _ path: String, body: [UInt8] = [], patience: Int = 60) throws -> [UInt8] {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()
@@ -62,8 +87,14 @@ public final class Gemini: @unchecked Sendable {
             }
         }
         guard connected == 0 else { throw Executable.Failure("cannot reach the sandbox") }
-        let head = Array("\(method) \(path) HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".utf8)
-        guard send(descriptor, head, head.count, Int32(MSG_NOSIGNAL)) == head.count else {
+        var limit = timeval(tv_sec: patience, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+        let head = [
+            "\(method) \(path) HTTP/1.1", "Host: 127.0.0.1", "Connection: close", "x-goog-api-key: test",
+            "Content-Length: \(body.count)", "", "",
+        ].joined(separator: "\r\n")
+        let request = Array(head.utf8) + body
+        guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else {
             throw Executable.Failure("cannot write to the sandbox")
         }
         var bytes: [UInt8] = []
@@ -73,8 +104,6 @@ public final class Gemini: @unchecked Sendable {
             guard count > 0 else { break }
             bytes += buffer.prefix(count)
         }
-        guard let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)), let json = JSONValue(bytes[end.upperBound...])
-        else { throw Executable.Failure("the sandbox answered \(String(decoding: bytes, as: UTF8.self))") }
-        return json
+        return bytes
     }
 }

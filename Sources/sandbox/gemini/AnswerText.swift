@@ -25,6 +25,23 @@ func longText(bytes: Int) -> String {
     return String(repeated.prefix(bytes))
 }
 
+/// A text by which a test can tell that it is whole, comes from nothing but its message, and was given the conversation
+/// that went before: the message, a hash of the earlier turns, so many numbered words, and a hash of all that. A hash is
+/// `Seed`'s with seed 0, in hexadecimal.
+func checkedText(to request: GenerateRequest, words: Int) -> String {
+    func hash(_ text: String) -> String { String(Seed(value: 0).number(for: text), radix: 16) }
+    let earlier = (request.contents ?? []).dropLast().map { "\($0.role ?? "user"): \($0.text)\n" }
+    let kinds = ["plain", "naïve", "“quoted”", "😀"]
+    let numbered = (0..<words).map { "\($0) \(kinds[$0 % kinds.count])" }
+    let text = """
+        To: \(request.lastUserText)
+        After: \(earlier.count) \(hash(earlier.joined()))
+        \(numbered.joined(separator: ", "))
+
+        """
+    return text + hash(text)
+}
+
 extension String {
     /// At most `count` pieces of about the same size. None is empty unless the whole is.
     func pieces(_ count: Int) -> [String] {

@@ -16,6 +16,7 @@
 ///
 ///     [sandbox:say] REST             REST, literally, whatever it contains
 ///     [sandbox:long bytes=N]         exactly N bytes
+///     [sandbox:checked words=40]     the message, hashes of it all and of the conversation before it: see `checkedText`
 ///     [sandbox:safety]               half of the text (streams only), then finishReason SAFETY without content
 ///     [sandbox:recitation]           likewise, RECITATION
 ///     [sandbox:max-tokens]           half of the text, MAX_TOKENS
@@ -34,6 +35,8 @@
 ///                                    without `data:`. Without streaming: that error
 ///     [sandbox:truncate]             half of it, then the body is cut off; `end=clean`: it ends as if it were whole
 ///     [sandbox:reset]                half of it, then RST
+///
+/// With `--faults` calls are treated as if one stood there that nobody wrote.
 ///
 /// Every one takes `times=N`: it applies to the first N calls with this same message. (`countTokens` ignores them all.)
 struct Directives {
@@ -76,7 +79,8 @@ struct Directives {
 
     private static let options: [String: [String]] = [
         "error": ["code", "retry", "hint"], "quota-daily": [], "bad-key": [], "blocked": [], "garbage": [], "drop": [],
-        "say": [], "long": ["bytes"], "safety": [], "recitation": [], "max-tokens": [], "empty": [], "thoughts": [],
+        "say": [], "long": ["bytes"], "checked": ["words"], "safety": [], "recitation": [], "max-tokens": [],
+        "empty": [], "thoughts": [],
         "continuation": ["hops"], "slow": ["ms"], "hang": ["ms", "after"], "chunks": ["n", "ms"],
         "fragment": ["bytes"], "stream-error": ["shape", "code"], "truncate": ["end"], "reset": [],
     ]
@@ -86,7 +90,12 @@ struct Directives {
     private(set) var literal: String?
 
     init(in message: String) throws {
-        var rest = message[...]
+        try add(message)
+    }
+
+    /// Adds those of another text. Of two with the same name the first counts.
+    mutating func add(_ text: String) throws {
+        var rest = text[...]
         while let opening = rest.firstRange(of: "[sandbox:") {
             rest = rest[opening.upperBound...]
             guard let closing = rest.firstIndex(of: "]") else {

@@ -6,17 +6,21 @@ import Synchronization
 final class GeminiService: Sendable {
     private let pace: Pace
     private let seed: Seed
+    private let faults: Faults?
     private let log = RequestLog(secrets: ["x-goog-api-key", "key"])
     private let calls = CallCounter()
     private let replies = Atomic(0)
 
-    init(pace: Pace, seed: Seed) {
+    init(pace: Pace, seed: Seed, faults: Faults?) {
         self.pace = pace
         self.seed = seed
+        self.faults = faults
     }
 
     @Sendable func serve(_ request: HTTPRequest, _ exchange: HTTPExchange) throws {
         if try log.serve(request, exchange) { return }
+        // For tests: how often each fault was played.
+        if let faults, request.path == "/sandbox/faults" { return try answer(faults.played, exchange) }
         log.record(request)
         do {
             guard let route = Route(request) else { throw GoogleError.noSuchMethod }
@@ -62,7 +66,8 @@ final class GeminiService: Sendable {
         try input.check(model: model)
         let message = input.lastUserText
         let asked = try Directives(in: message)
-        let directives = asked.areCounted ? asked.active(onCall: calls.next(message)) : asked
+        var directives = asked.areCounted ? asked.active(onCall: calls.next(message)) : asked
+        if let fault = faults?.next() { try directives.add(fault) }
         let isEvents = request.query["alt"] == "sse"
         let delivery = try Delivery(method: method, isEvents: isEvents, pace: pace, directives: directives)
 

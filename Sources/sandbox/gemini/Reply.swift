@@ -24,6 +24,7 @@ struct Reply {
         text =
             try directives.literal
             ?? directives["long"].map { longText(bytes: try $0.number("bytes")) }
+            ?? directives["checked"].map { checkedText(to: request, words: try $0.number("words", default: 40)) }
             ?? answerText(to: request, model: model, seed: seed)
         if directives["thoughts"] != nil {
             thought = "**Reading the message**\n\nThe sandbox does not think; this part only looks as if it did.\n"
@@ -38,24 +39,25 @@ struct Reply {
     /// Replaces the text by the part of it that the token, or its absence, asks for.
     private mutating func continueText(from token: String?, by directive: Directives.Directive?) throws {
         let hops = try directive?.number("hops", default: 1) ?? 0
-        let pieces = text.pieces(hops + 1)
-        let position = try token.map(Self.position) ?? 0
+        let (position, count) = try token.map(Self.place) ?? (0, hops + 1)
+        let pieces = text.pieces(count)
         guard position < pieces.count else { throw GoogleError.invalid("The continuation token is not valid.") }
         text = pieces[position]
         if position + 1 < pieces.count {
             finish = "CONTINUATION"
-            continuationToken = Data("sandbox:\(position + 1)".utf8).base64EncodedString()
+            continuationToken = Data("sandbox:\(position + 1)/\(count)".utf8).base64EncodedString()
         }
     }
 
-    /// Clients send bytes back in either base64 alphabet.
-    private static func position(in token: String) throws -> Int {
+    /// Which piece of how many; clients send bytes back in either base64 alphabet.
+    private static func place(in token: String) throws -> (position: Int, count: Int) {
         let standard = String(token.map { $0 == "-" ? "+" : $0 == "_" ? "/" : $0 })
         let text = Data(base64Encoded: standard).map { String(decoding: $0, as: UTF8.self) } ?? ""
-        guard text.hasPrefix("sandbox:"), let position = Int(text.dropFirst("sandbox:".count)), position > 0 else {
+        let numbers = text.dropFirst("sandbox:".count).split(separator: "/").compactMap { Int($0) }
+        guard text.hasPrefix("sandbox:"), numbers.count == 2, numbers[0] > 0, numbers[1] > numbers[0] else {
             throw GoogleError.invalid("The continuation token is not valid.")
         }
-        return position
+        return (numbers[0], numbers[1])
     }
 
     /// The answer in one piece.

@@ -17,11 +17,18 @@ struct SandboxGemini: ParsableCommand {
     @Option(help: "Milliseconds between the chunks of a stream.")
     var chunkMs = 30
 
+    @Option(
+        help: ArgumentHelp(
+            "Makes calls misbehave that did not ask for it, the same ones each time; RATE is 0 to 1, 0.2 unless given.",
+            valueName: "seed[:rate]"))
+    var faults: Faults.Choice?
+
     @Option(help: "Makes all that it says repeatable.")
     var seed: UInt64 = .random(in: .min ... .max)
 
     mutating func run() {
-        let service = GeminiService(pace: Pace(delay: delayMs, interval: chunkMs), seed: Seed(value: seed))
+        let service = GeminiService(
+            pace: Pace(delay: delayMs, interval: chunkMs), seed: Seed(value: seed), faults: faults.map(Faults.init))
         HTTPServer(name: "sandbox-gemini", handler: service.serve).run(port: port)
     }
 }
