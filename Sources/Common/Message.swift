@@ -27,21 +27,28 @@ public enum Message {
 
     /// A message just written, as `json` would have it, put together here because writing it in Postgres takes a tenth of
     /// the time of sending one.
-    /// - Parameter at: the time as JSON.
-    public static func question(_ id: ID, in room: ID, content: String, at: String) -> String {
+    /// - Parameters:
+    ///   - at: the time as JSON.
+    ///   - siblings: the member of this name as JSON.
+    public static func question(
+        _ id: ID, in room: ID, content: String, at: String, siblings: String = "null"
+    ) -> String {
         """
         {"id":"\(id)","chatroom_id":"\(room)","role":"user","content":\(JSON.quoted(content)),"status":"done","error":null,\
-        "model":null,"usage":null,"siblings":null,"created_at":\(at),"completed_at":\(at)}
+        "model":null,"usage":null,"siblings":\(siblings),"created_at":\(at),"completed_at":\(at)}
         """
     }
 
     /// The reply to it that is still to come.
-    public static func queuedReply(_ id: ID, in room: ID, at: String) -> String {
+    public static func queuedReply(_ id: ID, in room: ID, at: String, siblings: String = "null") -> String {
         """
         {"id":"\(id)","chatroom_id":"\(room)","role":"model","content":"","status":"queued","error":null,"model":null,\
-        "usage":null,"siblings":null,"created_at":\(at),"completed_at":null}
+        "usage":null,"siblings":\(siblings),"created_at":\(at),"completed_at":null}
         """
     }
+
+    /// What was asked for is for replies, and this is a message of the user's.
+    public static let notAReply = Problem(409, "not_a_reply", "This message is the user's; this is for replies.")
 
     /// The tokens that a reply took, as Gemini counts them: the column `usage`.
     public struct Usage: Codable, Sendable {

@@ -14,6 +14,7 @@ public enum Migrations {
         ("streams", PackageResources.streams_sql),
         ("upstream", PackageResources.upstream_sql),
         ("summaries", PackageResources.summaries_sql),
+        ("forks", PackageResources.forks_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

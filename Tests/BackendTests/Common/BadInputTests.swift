@@ -9,6 +9,8 @@ struct BadInputTests {
     let backend: Backend
     let person: Backend.Person
     let room: String
+    let question: String
+    /// It is finished, as those have to be that are regenerated.
     let reply: String
 
     init() throws {
@@ -16,6 +18,9 @@ struct BadInputTests {
         person = try backend.signIn()
         room = try backend.room(person)
         reply = try backend.post("Hello", room, person)
+        let database = backend.database.connect()
+        try database.execute("with job as (delete from jobs) update messages set status = 'done'")
+        question = try #require(try database.row(String.self, "select id from messages where role = 'user'"))
     }
 
     /// An endpoint that reads a body: one that is good, and the members that it must and may have.
@@ -36,13 +41,15 @@ struct BadInputTests {
             name: "create-chatroom",
             good: ["title": "Travel", "system_instruction": "Be brief.", "model": "gemini-3.8-flash"], required: []),
         WithBody(name: "send-message", good: ["content": "Hello"], required: ["content"]),
+        WithBody(name: "edit-message", good: ["content": "Hello"], required: ["content"]),
     ]
 
     /// Endpoints that want a token, with the ids in their paths.
-    static let protected = [
-        "get-me", "create-chatroom", "list-chatrooms", "get-chatroom", "send-message", "list-messages", "get-message",
+    static let protected = ["get-me", "create-chatroom", "list-chatrooms"] + withRoom
+    static let withRoom = ["get-chatroom", "send-message", "list-messages"] + withMessage
+    static let withMessage = [
+        "get-message", "edit-message", "choose-message", "regenerate-reply",
     ]
-    static let withRoom = ["get-chatroom", "send-message", "list-messages", "get-message"]
 
     @Test(arguments: withBody)
     func `What is no JSON object is 400`(endpoint: WithBody) throws {
@@ -213,20 +220,27 @@ struct BadInputTests {
         expectProblem(try call(endpoint, token: person.token, raw: body), 401, "session_ended")
         try database.execute("delete from sessions")
         expectProblem(try call(endpoint, token: person.token, raw: body), 401, "session_ended")
-        #expect(try database.row(Int.self, "select count(*) from messages") == (endpoint == "send-message" ? 4 : 2))
+        let made = ["send-message": 2, "edit-message": 2, "regenerate-reply": 1][endpoint] ?? 0
+        #expect(try database.row(Int.self, "select count(*) from messages") == 2 + made)
     }
 
     @Test(arguments: withRoom)
     func `What is another's is 404, like what is nowhere`(endpoint: String) throws {
-        let other = try backend.signIn()
+        let stranger = try backend.signIn()
         let nowhere = "00000000-0000-7000-8000-000000000000"
         let body = Array(#"{"content":"x"}"#.utf8)
-        let theirs = try call(endpoint, token: other.token, raw: body)
+        let theirs = try call(endpoint, token: stranger.token, raw: body)
         let none = try backend.call(
-            endpoint, room: nowhere, message: nowhere, token: person.token, raw: endpoint == "send-message" ? body : nil
-        )
+            endpoint, room: nowhere, message: nowhere, token: person.token, raw: reads(endpoint) ? body : nil)
         expectProblem(theirs, 404, "not_found")
         expectProblem(none, 404, "not_found")
+        // Nor is it there through a room of one's own.
+        if Self.withMessage.contains(endpoint) {
+            let answer = try backend.call(
+                endpoint, room: backend.room(stranger), message: message(of: endpoint), token: stranger.token,
+                raw: reads(endpoint) ? body : nil)
+            expectProblem(answer, 404, "not_found")
+        }
         #expect(theirs.json["detail"] == none.json["detail"])
         #expect(try call(endpoint, token: person.token, raw: body).status < 300)
     }
@@ -239,12 +253,13 @@ struct BadInputTests {
             String(repeating: "a", count: 36), String(repeating: "-", count: 36), String(repeating: "0", count: 50_000),
             " " + room, room.replacing("-", with: "‐"),
         ]
-        let body = endpoint == "send-message" ? Array(#"{"content":"x"}"#.utf8) : nil
+        let body = reads(endpoint) ? Array(#"{"content":"x"}"#.utf8) : nil
         for id in ids {
-            let answer = try backend.call(endpoint, room: id, message: reply, token: person.token, raw: body)
+            let answer = try backend.call(
+                endpoint, room: id, message: message(of: endpoint), token: person.token, raw: body)
             expectProblem(answer, 404, "not_found", "room \(id.prefix(50))")
-            guard endpoint == "get-message" else { continue }
-            let wrong = try backend.call(endpoint, room: room, message: id, token: person.token)
+            guard Self.withMessage.contains(endpoint) else { continue }
+            let wrong = try backend.call(endpoint, room: room, message: id, token: person.token, raw: body)
             expectProblem(wrong, 404, "not_found", "message \(id.prefix(50))")
         }
     }
@@ -261,8 +276,8 @@ struct BadInputTests {
                 "If-None-Match": value, "Prefer": value, "User-Agent": value, "Accept": value, "X-Forwarded-For": value,
             ]
             let answer = try backend.call(
-                endpoint, room: room, message: reply, token: person.token,
-                raw: endpoint.hasPrefix("send") || endpoint.hasPrefix("create") ? Array(#"{"content":"x"}"#.utf8) : nil,
+                endpoint, room: room, message: message(of: endpoint), token: person.token,
+                raw: reads(endpoint) ? Array(#"{"content":"x"}"#.utf8) : nil,
                 query: value, headers: headers)
             #expect(
                 [200, 201, 202, 304, 422].contains(answer.status), "\(value.prefix(50)) \(answer.text.prefix(300))")
@@ -310,11 +325,15 @@ struct BadInputTests {
     private func call(
         _ name: String, token: String?, raw: [UInt8], type: String = "application/json"
     ) throws -> Answer {
-        let reads = Self.withBody.contains { $0.name == name }
-        return try backend.call(
-            name, room: Self.withRoom.contains(name) ? room : nil, message: reply, token: token, raw: reads ? raw : nil,
-            type: type)
+        try backend.call(
+            name, room: Self.withRoom.contains(name) ? room : nil, message: message(of: name), token: token,
+            raw: reads(name) ? raw : nil, type: type)
     }
+
+    private func reads(_ endpoint: String) -> Bool { Self.withBody.contains { $0.name == endpoint } }
+
+    /// A message that the endpoint can do something with.
+    private func message(of endpoint: String) -> String { endpoint == "edit-message" ? question : reply }
 
     private func call(_ name: String, raw: [UInt8], type: String = "application/json") throws -> Answer {
         try call(name, token: person.token, raw: raw, type: type)
