@@ -7,7 +7,7 @@ let endpoints = [
     "signup", "send-otp", "verify-otp", "get-me",
     // chat
     "create-chatroom", "list-chatrooms", "get-chatroom", "send-message", "list-messages", "get-message",
-    "edit-message", "choose-message", "regenerate-reply",
+    "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",
     // operation
     "health", "ready",
 ]

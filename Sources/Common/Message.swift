@@ -1,9 +1,11 @@
 /// A message of a chatroom, the user's or the model's.
 public enum Message {
-    /// The answer's JSON, of the table `messages` under the name `m`.
+    /// The answer's JSON, of the table `messages` under the name `m`. While a reply runs its content is what has come so far.
     public static let json: SQL = """
         (select row_to_json(j) from (select
-            m.id, m.chatroom_id, m.role, m.content, m.status, m.error, m.model, m.usage,
+            m.id, m.chatroom_id, m.role,
+            case m.status when 'running' then partial_text(m.user_id, m.id) else m.content end as content,
+            m.status, m.error, m.model, m.usage,
             case when m.variant_of is not null then (
                 select json_build_object(
                     'count', count(*), 'number', count(*) filter (where s.id <= m.id), 'ids', json_agg(s.id order by s.id))

@@ -15,6 +15,7 @@ public enum Migrations {
         ("upstream", PackageResources.upstream_sql),
         ("summaries", PackageResources.summaries_sql),
         ("forks", PackageResources.forks_sql),
+        ("cancels", PackageResources.cancels_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

@@ -48,7 +48,7 @@ struct BadInputTests {
     static let protected = ["get-me", "create-chatroom", "list-chatrooms"] + withRoom
     static let withRoom = ["get-chatroom", "send-message", "list-messages"] + withMessage
     static let withMessage = [
-        "get-message", "edit-message", "choose-message", "regenerate-reply",
+        "get-message", "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",
     ]
 
     @Test(arguments: withBody)
