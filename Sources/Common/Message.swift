@@ -16,6 +16,9 @@ public enum Message {
         ) j)
         """
 
+    /// Whether the message `m` is part of what was said: replies that never came are not.
+    public static let isSaid: SQL = "(m.status = 'done' or m.status = 'cancelled' and m.content <> '')"
+
     /// Whether the message `m` is on a branch of its room, of which `branch` is the number.
     public static func isOn(_ branch: SQL) -> SQL {
         """

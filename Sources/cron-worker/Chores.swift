@@ -126,7 +126,7 @@ struct Chores {
                         select m.id, m.role, \(Conversation.estimate) as tokens,
                             case c.kind when 'title' then left(m.content, 2000) else m.content end as content
                         from messages m
-                        where m.user_id = c.user_id and m.chatroom_id = c.room and \(Conversation.isSaid)
+                        where m.user_id = c.user_id and m.chatroom_id = c.room and \(Message.isSaid)
                             and m.id > coalesce(s.upto, '00000000-0000-0000-0000-000000000000')
                             and m.id <= coalesce((c.payload ->> 'upto')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
                             and \(Message.isOn("b.branch"))

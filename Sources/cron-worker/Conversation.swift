@@ -31,9 +31,6 @@ struct Conversation: JSONColumn {
         outgrown = try members.decodeIfPresent(ID.self, forKey: .outgrown)
     }
 
-    /// Which messages a conversation consists of: replies that never came are no part of it.
-    static let isSaid: SQL = "(m.status = 'done' or m.status = 'cancelled' and m.content <> '')"
-
     /// An estimate of the tokens of the message `m`: a token for each four bytes, unless Gemini has counted.
     static let estimate: SQL = "coalesce(m.tokens, octet_length(m.content) / 4) + 4"
 
@@ -71,7 +68,7 @@ struct Conversation: JSONColumn {
                 ) f on true
                 join lateral (
                     select * from messages m
-                    where m.user_id = c.user_id and m.chatroom_id = c.lane and m.id < c.id and \(isSaid)
+                    where m.user_id = c.user_id and m.chatroom_id = c.lane and m.id < c.id and \(Message.isSaid)
                         and m.id > coalesce(s.upto, '00000000-0000-0000-0000-000000000000')
                         and \(Message.isOn("b.branch"))
                     order by m.id desc limit 400

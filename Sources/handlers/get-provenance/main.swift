@@ -21,7 +21,7 @@ let provenance: SQL = """
             cross join lateral (
                 select m.id from messages m
                 where m.user_id = r.user_id and m.chatroom_id = r.chatroom_id and m.id >= r.oldest and m.id < r.id
-                    and (m.status = 'done' or m.status = 'cancelled' and m.content <> '') and \(Message.isOn("r.branch"))
+                    and \(Message.isSaid) and \(Message.isOn("r.branch"))
             ) g
         ), '[]') as messages,
         m.provenance -> 'tokens' as tokens

@@ -71,7 +71,7 @@ struct RepliesTests {
 
     @Test
     func `Of the history as much goes along as the budget allows, the newest, beginning with the user`() throws {
-        let world = try World(["CONTEXT_TOKENS": "500"])
+        let world = try World(["CONTEXT_TOKENS": "500", "SUMMARIES": "off"])
         let worker = try world.backend.worker()
         func text(_ number: Int) -> String { "[sandbox:say] \(number) " + String(repeating: "x", count: 400) }
         for number in 1...6 { #expect(try world.ask(text(number))["status"] == "done") }
