@@ -7,7 +7,7 @@ public struct Request {
 
     /// Names the request in answers and logs.
     public let id: String
-    /// Whether a wait that the handler asked for is over.
+    /// Whether a wait that the handler asked for is over, or cannot be had.
     public internal(set) var hasWaited = false
     private let parameter: (String) -> String?
     private let body: [UInt8]

@@ -19,7 +19,7 @@ public struct Response: Sendable {
     }
 
     /// No answer yet: the request is held, no process is blocked, and the handler is called again when `id` is notified,
-    /// at the latest after `seconds`, then with `Request.hasWaited`.
+    /// at the latest after `seconds`, then with `Request.hasWaited`, which it must heed.
     public static func wait(for id: ID, seconds: Int) -> Response {
         var response = Response(status: 0)
         response.waitsFor = (id, seconds)

@@ -29,6 +29,12 @@ private struct Server {
     private var held: [Int32: Held] = [:]
     /// Monotonic milliseconds at which the held requests are looked at, notified or not.
     private var nextLook = 0
+    /// How many are held at most: each has a descriptor, and some are needed for the rest.
+    private let capacity: Int = {
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        return min(Settings.heldRequests, max(0, Int(clamping: limit.rlim_cur) - 64))
+    }()
 
     /// A request that waits for something to happen.
     private struct Held {
@@ -138,7 +144,8 @@ private struct Server {
     private mutating func begin(_ exchange: Exchange) {
         let began = monotonicMilliseconds()
         let body = exchange.body(limit: Request.bodyLimit)
-        let request = Request(parameter: exchange.parameter, body: body ?? [])
+        var request = Request(parameter: exchange.parameter, body: body ?? [])
+        request.hasWaited = held.count >= capacity
         guard body != nil else {
             return finish(exchange, request, Problem.bodyTooLarge.response(requestID: request.id), began: began)
         }

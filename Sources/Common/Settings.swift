@@ -30,6 +30,8 @@ public enum Settings {
             + [model])
     /// The worker's datagram socket, rung after a message is committed; empty: no doorbell, the worker polls.
     public static let doorbell = text("DOORBELL", default: "")
+    /// How many requests that wait for something (`Prefer: wait`) one process holds; others are answered at once.
+    public static let heldRequests = number("HELD_REQUESTS", default: 1_000, in: 0...100_000)
     /// The least severe line that is logged: `info` has one for each request.
     public static let logLevel = choice("LOG_LEVEL", ["notice", "info", "error"])
 
@@ -37,6 +39,7 @@ public enum Settings {
     static func check() {
         _ = (databaseURL, preparedStatements, statementTimeout, databaseIdleSeconds, tokenKeys)
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
+        _ = heldRequests
     }
 
     /// The value of a variable, or `default` where it is unset or empty.

@@ -41,7 +41,7 @@ public enum Sodium {
         return tag
     }
 
-    /// SHA-256, for secrets that are random themselves.
+    /// SHA-256: for secrets that are random themselves, and to tell texts apart.
     public static func sha256(_ message: [UInt8]) -> [UInt8] {
         ready
         var hash = [UInt8](repeating: 0, count: Int(crypto_hash_sha256_bytes()))

@@ -30,6 +30,152 @@ struct GetMessageTests {
         expectProblem(try backend.call("get-message", room: other, message: reply, token: person.token), 404)
     }
 
+    @Test(
+        arguments: [
+            ([], ""), ([(1, 0, "Hello")], "Hello"), ([(1, 5, " there"), (1, 0, "Hello")], "Hello there"),
+            ([(1, 0, "Hello"), (1, 6, "gap")], "Hello"), ([(1, 1, "no beginning")], ""),
+            ([(1, 0, "Hello"), (1, 3, "lo there"), (1, 4, "o"), (1, 11, "!")], "Hello there!"),
+            ([(1, 0, "old"), (2, 0, "new")], "new"), ([(1, 0, "old"), (3, 3, "gap")], ""),
+            ([(1, 0, "é"), (1, 2, "😀"), (1, 6, "é")], "é😀é"), ([(1, 0, "aé"), (1, 1, "é😀"), (1, 3, "😀")], "aé😀"),
+            // What a worker cannot have written: a row that begins within a character.
+            ([(1, 0, "ab"), (1, 1, "é😀")], "ab"),
+        ] as [([(attempt: Int, start: Int, text: String)], String)])
+    func `While a reply runs its content is what has come so far`(
+        deltas: [(attempt: Int, start: Int, text: String)], content: String
+    ) throws {
+        let conversation = try Conversation()
+        let sent = try conversation.send("Hello")
+        try conversation.begin(sent.reply, deltas: deltas)
+        let message = try conversation.call("get-message", sent.reply).json
+        #expect(message["status"] == "running" && message["content"].text == content)
+        #expect(try conversation.shown()[1]["content"].text == content)
+    }
+
+    // MARK: The queue
+
+    @Test
+    func `A queued reply says how many are before it, and how long it may take`() throws {
+        let conversation = try Conversation()
+        let database = conversation.database
+        let first = try conversation.send("one").reply
+        let second = try conversation.send("two").reply
+        func place(_ reply: String) throws -> [JSONValue] {
+            let message = try conversation.call("get-message", reply).json
+            return [message["position"], message["eta_seconds"]]
+        }
+        #expect(try [place(first), place(second)] == [[1, .null], [2, .null]])
+        try database.execute(
+            "insert into model_times (model, milliseconds) values ('gemini-3.8-flash', 2500), ('x', 1)")
+        #expect(try [place(first), place(second)] == [[1, 3], [2, 5]])
+        try conversation.begin(first)
+        #expect(try [place(first), place(second)] == [[0, .null], [1, 5]])
+
+        // Other rooms: one that could begin, with another message behind; one that is at work; one that waits for a next try.
+        let rooms = try (0..<3).map { _ in try conversation.backend.room(conversation.person) }
+        let others = try (rooms + rooms).map { try conversation.backend.post("Hello", $0, conversation.person) }
+        let last = try conversation.send("three").reply
+        try conversation.begin(others[1])
+        try database.execute(
+            "update jobs set state = 'waiting', run_at = now() + interval '1 hour' where id = \(others[2])::uuid")
+        // Two before it in its room, of which one runs, and half of a reply's time for the other room.
+        #expect(try [place(second), place(last)] == [[1, 5], [3, 9]])
+        try conversation.finish()
+        #expect(try [first, last].map(place) == [[.null, .null], [.null, .null]])
+    }
+
+    @Test
+    func `Where rooms wait and nobody is at work, nobody knows how long`() throws {
+        let conversation = try Conversation()
+        _ = try conversation.backend.post("Hello", conversation.backend.room(conversation.person), conversation.person)
+        try conversation.database.execute(
+            "insert into model_times (model, milliseconds) values ('gemini-3.8-flash', 900)")
+        let message = try conversation.call("get-message", conversation.send("Hello").reply).json
+        #expect(message["position"] == 2 && message["eta_seconds"] == .null)
+    }
+
+    // MARK: ETags
+
+    @Test
+    func `The ETag is another whenever the message is, and the same otherwise`() throws {
+        let conversation = try Conversation()
+        let sent = try conversation.send("Hello")
+        var tags: [String] = []
+        func look() throws {
+            let answer = try conversation.call("get-message", sent.reply)
+            let tag = try #require(answer.header("ETag"))
+            #expect(tag.hasPrefix("\"") && tag.hasSuffix("\"") && tag.count > 10)
+            #expect(try conversation.call("get-message", sent.reply).header("ETag") == tag)
+            for known in [tag, "W/\(tag)", "\"x\", \(tag)", "*"] {
+                let same = try conversation.call("get-message", sent.reply, headers: ["If-None-Match": known])
+                #expect(same.status == 304 && same.body.isEmpty && same.header("ETag") == tag)
+            }
+            for known in tags + ["\"x\"", "x"] {
+                let other = try conversation.call("get-message", sent.reply, headers: ["If-None-Match": known])
+                #expect(other.status == 200 && other.json == answer.json)
+            }
+            tags.append(tag)
+        }
+        try look()
+        try conversation.begin(sent.reply)
+        try look()
+        for (start, text) in [(0, "Hello"), (5, " there")] {
+            try add(text, at: start, to: sent.reply, conversation)
+            try look()
+        }
+        try conversation.finish()
+        try look()
+        _ = try conversation.regenerate(sent.reply)
+        try look()
+        #expect(Set(tags).count == 6)
+    }
+
+    @Test
+    func `Who waits with an ETag is told when there is more, and that there is not when the time is over`() throws {
+        let conversation = try Conversation()
+        let sent = try conversation.send("Hello")
+        try conversation.begin(sent.reply)
+        var seen = ""
+        for (start, text) in [(0, "Hello"), (5, " there")] {
+            let tag = try #require(try conversation.call("get-message", sent.reply).header("ETag"))
+            let headers = ["If-None-Match": tag, "Prefer": "wait=1"]
+            let began = now()
+            let same = try conversation.call("get-message", sent.reply, headers: headers)
+            #expect(same.status == 304 && same.header("ETag") == tag)
+            #expect((0.9...5).contains(now() - began))
+
+            let waiting = try conversation.begun(
+                "get-message", sent.reply, headers: ["If-None-Match": tag, "Prefer": "wait=30"])
+            #expect(try conversation.call("get-message", sent.reply).json["content"].text == seen)
+            seen += text
+            try add(text, at: start, to: sent.reply, conversation)
+            let answer = try waiting.answer()
+            #expect(answer.status == 200 && answer.json["content"].text == seen && answer.header("ETag") != tag)
+        }
+        // And without one, not before the end.
+        let waiting = try conversation.begun("get-message", sent.reply, headers: ["Prefer": "wait=30"])
+        try add("!", at: 11, to: sent.reply, conversation)
+        try conversation.finish()
+        try conversation.database.execute("select pg_notify('replies', \(sent.reply))")
+        let answer = try waiting.answer()
+        #expect(answer.json["status"] == "done")
+        // What is finished is not waited for.
+        let began = now()
+        let headers = ["If-None-Match": answer.header("ETag") ?? "", "Prefer": "wait=20"]
+        #expect(try conversation.call("get-message", sent.reply, headers: headers).status == 304)
+        #expect(now() - began < 5)
+    }
+
+    private func add(_ text: String, at start: Int, to reply: String, _ conversation: Conversation) throws {
+        try conversation.database.execute(
+            """
+            insert into deltas (user_id, message_id, attempt, start, text)
+            values (\(conversation.person.id), \(reply), 1, \(start), \(text))
+            """)
+        try conversation.database.execute("select pg_notify('replies', \(reply))")
+    }
+
+    // MARK: Waiting
+
     @Test
     func `Who waits for a reply gets it as soon as it is there`() throws {
         let reply = try backend.post("Hello", room, person)
@@ -87,65 +233,6 @@ struct GetMessageTests {
         let began = now()
         #expect(try get(reply, headers: ["Prefer": preference]).status == 200)
         #expect(now() - began < 5)
-    }
-
-    @Test
-    func `One process holds many who wait, and answers others meanwhile`() throws {
-        let reply = try backend.post("Hello", room, person)
-        let waiting = try (0..<100).map { _ in try held(reply, seconds: 30) }
-        let began = now()
-        #expect(try get(reply).json["status"] == "queued")
-        #expect(now() - began < 5)
-        let database = backend.database.connect()
-        try database.execute("update messages set status = 'done', content = 'Hi' where id = \(reply)::uuid")
-        // All of them read at once, as nginx does: the process waits for each to hang up.
-        let contents = try concurrently(100) { try waiting[$0].answer().json["content"] }
-        #expect(contents.allSatisfy { $0 == "Hi" })
-        #expect(try backend.endpoint("get-message").processes[0].isRunning)
-    }
-
-    @Test
-    func `Who hangs up while waiting harms nobody`() throws {
-        let reply = try backend.post("Hello", room, person)
-        let gone = try (0..<10).map { _ in try held(reply, seconds: 30) }
-        let stays = try held(reply, seconds: 30)
-        for connection in gone { connection.hangUp() }
-        #expect(try get(reply).status == 200)
-        try backend.database.connect().execute("update messages set status = 'done' where id = \(reply)::uuid")
-        #expect(try stays.answer().json["status"] == "done")
-        #expect(try backend.endpoint("get-message").processes[0].isRunning)
-    }
-
-    @Test
-    func `Told to stop, a process answers those who wait and ends`() throws {
-        let reply = try backend.post("Hello", room, person)
-        let waiting = try held(reply, seconds: 30)
-        #expect(try get(reply).status == 200)  // so the one before it has been taken
-        let process = try backend.endpoint("get-message").processes[0]
-        process.terminate()
-        #expect(try waiting.answer().json["status"] == "queued")
-        #expect(try process.wait() == .code(0))
-    }
-
-    @Test
-    func `Who waits is told when Postgres is gone, or gets the reply when it is back`() throws {
-        let postgres = try Postgres(isDurable: true)
-        try postgres.migrateTemplate()
-        let backend = try Backend(database: postgres.createDatabase())
-        let person = try backend.signIn()
-        let room = try backend.room(person)
-        let reply = try backend.post("Hello", room, person)
-        let parameters = Backend.parameters(
-            room: room, message: reply, token: person.token, headers: ["Prefer": "wait=30"])
-        let waiting = try FastCGI(backend.endpoint("get-message").listener.path)
-        waiting.sendRequest(parameters)
-        #expect(try backend.call("get-message", room: room, message: reply, token: person.token).status == 200)
-        try postgres.crash()
-        let answer = try waiting.answer()
-        #expect([200, 503].contains(answer.status))
-        if answer.status == 503 { expectProblem(answer, 503, "unavailable") }
-        try postgres.start()
-        #expect(try backend.call("get-message", room: room, message: reply, token: person.token).status == 200)
     }
 
     /// A request that waits; it has been sent when this returns.
