@@ -93,6 +93,48 @@ struct ChooseMessageTests {
         }
         #expect(tree.branches.count > 10)
     }
+
+    @Test
+    func `Forks, choices, cancels and messages at once do not stand in each other's way`() throws {
+        let conversation = try Conversation(processes: 4)
+        let sent = try conversation.send("[sandbox:slow ms=5]")
+        let workers = try (0..<2).map { _ in try conversation.backend.worker() }
+        _ = try concurrently(6) { thread in
+            var random = Repeatable(state: UInt64(thread))
+            var (question, reply) = sent
+            for _ in 0..<25 {
+                let answer =
+                    switch Int.random(in: 0..<6, using: &random) {
+                    case 0: try conversation.call("send-message", body: ["content": "[sandbox:slow ms=5]"])
+                    case 1: try conversation.call("edit-message", question, body: ["content": "Hello"])
+                    case 2, 3: try conversation.call("regenerate-reply", reply)
+                    case 4: try conversation.call("choose-message", Bool.random(using: &random) ? question : reply)
+                    default: try conversation.call("cancel-reply", reply)
+                    }
+                #expect(
+                    [200, 202].contains(answer.status) || answer.json["code"] == "reply_unfinished", "\(answer.text)")
+                guard answer.status == 202 else { continue }
+                question = answer.json["message"]["id"].text ?? ""
+                reply = answer.json["reply"]["id"].text ?? ""
+                #expect(question < reply)
+            }
+            return 0
+        }
+        try eventually("an empty queue", within: 60) {
+            try conversation.database.row(Int.self, "select count(*) from jobs") == 0
+        }
+        let unfinished = try conversation.database.row(
+            Int.self, "select count(*) from messages where status not in ('done', 'cancelled')")
+        #expect(unfinished == 0)
+        // Whatever is chosen, the room shows it once, and in the order of time.
+        let all = try conversation.database.rows(String.self, "select id from messages order by id")
+        for id in all {
+            #expect(try conversation.call("choose-message", id).status == 200)
+            let shown = try conversation.ids(pages: 7)
+            #expect(shown.filter { $0 == id } == [id] && shown == shown.sorted())
+        }
+        withExtendedLifetime(workers) {}
+    }
 }
 
 /// What a conversation is to those who have it: each message follows those before it, and a branch is a list of messages.
