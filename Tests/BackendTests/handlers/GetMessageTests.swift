@@ -89,8 +89,19 @@ struct GetMessageTests {
         _ = try conversation.backend.post("Hello", conversation.backend.room(conversation.person), conversation.person)
         try conversation.database.execute(
             "insert into model_times (model, milliseconds) values ('gemini-3.8-flash', 900)")
-        let message = try conversation.call("get-message", conversation.send("Hello").reply).json
+        let reply = try conversation.send("Hello").reply
+        let message = try conversation.call("get-message", reply).json
         #expect(message["position"] == 2 && message["eta_seconds"] == .null)
+        // Nor where somebody is, but the queue is too long to be looked at.
+        let rooms = try (0..<2).map { _ in try conversation.backend.room(conversation.person) }
+        try conversation.begin(conversation.backend.post("Hello", rooms[0], conversation.person))
+        #expect(try conversation.call("get-message", reply).json["eta_seconds"] == 2)
+        try conversation.database.execute(
+            """
+            insert into jobs (user_id, lane, id, kind)
+            select \(conversation.person.id), \(rooms[1]), uuidv7(now()), 'reply' from generate_series(1, 1000)
+            """)
+        #expect(try conversation.call("get-message", reply).json["eta_seconds"] == .null)
     }
 
     // MARK: ETags
