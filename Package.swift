@@ -8,6 +8,7 @@ let endpoints = [
     // chat
     "create-chatroom", "list-chatrooms", "get-chatroom", "send-message", "list-messages", "get-message",
     "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",
+    "stream-reply",
     // operation
     "health", "ready",
 ]

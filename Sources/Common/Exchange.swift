@@ -2,17 +2,33 @@ import CFCGI
 import Glibc
 
 /// One request on its way through this process: a connection of FastCGI, or this whole process as CGI.
-final class Exchange {
-    /// Nil for CGI.
-    private let fastCGI: UnsafeMutablePointer<FCGX_Request>?
+public final class Exchange {
+    /// Nil for CGI, and once it is detached.
+    private var fastCGI: UnsafeMutablePointer<FCGX_Request>?
     /// The connection to the web server, to notice that it hung up.
     var descriptor: Int32? { fastCGI?.pointee.ipcFd }
 
-    /// This process, run as CGI (RFC 3875).
-    init() { fastCGI = nil }
+    /// Whether requests come as FastCGI, on the listening descriptor 0.
+    public static var comesAsFastCGI: Bool {
+        var value: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(0, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value == 1
+    }
 
-    /// The next connection of the listening descriptor 0; nil if another process took it.
-    init?(accepting flags: Int32) {
+    /// Begins to take FastCGI's requests; `poller` tells by descriptor 0 that there is one.
+    public static func listen(_ poller: Poller) {
+        FCGX_Init()
+        _ = fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK)
+        poller.watch(0, exclusively: true)
+    }
+
+    /// This process, run as CGI (RFC 3875).
+    public init() { fastCGI = nil }
+
+    /// The next request of FastCGI; nil if another process took it.
+    public static func accept() -> Exchange? { Exchange(accepting: FCGI_FAIL_ACCEPT_ON_INTR) }
+
+    private init?(accepting flags: Int32) {
         let request = UnsafeMutablePointer<FCGX_Request>.allocate(capacity: 1)
         fastCGI = request
         guard FCGX_InitRequest(request, 0, flags) == 0, FCGX_Accept_r(request) == 0 else { return nil }
@@ -24,6 +40,21 @@ final class Exchange {
         FCGX_Free(fastCGI, 1)
         fastCGI.deallocate()
     }
+
+    /// The connection alone, for an answer that comes bit by bit: what libfcgi keeps for a request is given back.
+    /// Read before what you need of the request.
+    public func detach() -> Connection {
+        guard let fastCGI else { return Connection(descriptor: 1, number: nil) }
+        let connection = Connection(
+            descriptor: fastCGI.pointee.ipcFd, number: UInt16(truncatingIfNeeded: fastCGI.pointee.requestId))
+        FCGX_Free(fastCGI, 0)
+        fastCGI.deallocate()
+        self.fastCGI = nil
+        return connection
+    }
+
+    /// The request, without its body, while this is not detached.
+    public var request: Request { Request(parameter: parameter, body: []) }
 
     /// A meta-variable.
     func parameter(_ name: String) -> String? {

@@ -1,5 +1,8 @@
 /// A message of a chatroom, the user's or the model's.
 public enum Message {
+    /// Where the worker tells of replies that changed; its payloads are their ids, with spaces between.
+    public static let channel = "replies"
+
     /// The answer's JSON, of the table `messages` under the name `m`. While a reply runs its content is what has come so far.
     public static let json: SQL = """
         (select row_to_json(j) from (select

@@ -16,6 +16,7 @@ public enum Migrations {
         ("summaries", PackageResources.summaries_sql),
         ("forks", PackageResources.forks_sql),
         ("cancels", PackageResources.cancels_sql),
+        ("attempts", PackageResources.attempts_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

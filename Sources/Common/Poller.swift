@@ -22,10 +22,22 @@ public final class Poller {
         epoll_ctl(self.descriptor, EPOLL_CTL_ADD, descriptor, &event)
     }
 
+    /// Of a descriptor that is watched for the other side's going: also tell when it takes more, or no longer.
+    public func watch(_ descriptor: Int32, forRoom: Bool) {
+        var event = epoll_event()
+        event.events = EPOLLRDHUP.rawValue | (forRoom ? EPOLLOUT.rawValue : 0)
+        event.data.fd = descriptor
+        epoll_ctl(self.descriptor, EPOLL_CTL_MOD, descriptor, &event)
+    }
+
     /// The descriptors that are ready; none when `milliseconds` are over (-1: never).
-    public func wait(milliseconds: Int) -> [Int32] {
+    public func wait(milliseconds: Int) -> [Int32] { events(within: milliseconds).map(\.descriptor) }
+
+    /// The descriptors that are ready, as `wait` gives them, and whether the other side has gone.
+    public func events(within milliseconds: Int) -> [(descriptor: Int32, hasHungUp: Bool)] {
         let count = epoll_wait(descriptor, &events, Int32(events.count), Int32(clamping: milliseconds))
-        return events.prefix(max(0, Int(count))).map(\.data.fd)
+        let gone = EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue
+        return events.prefix(max(0, Int(count))).map { ($0.data.fd, $0.events & gone != 0) }
     }
 }
 

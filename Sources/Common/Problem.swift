@@ -39,6 +39,19 @@ public struct Problem: Error, Sendable {
         self.extra = extra
     }
 
+    /// What a caller is told of an error; what they may not know is logged.
+    public init(telling error: any Error, requestID: String) {
+        switch error {
+        case let problem as Problem: self = problem
+        case let error as DatabaseError where error.isTemporary:
+            Log.error("database unavailable", ["request_id": requestID, "reason": "\(error)"])
+            self = .unavailable
+        default:
+            Log.error("request failed", ["request_id": requestID, "reason": "\(error)"])
+            self = .internalError
+        }
+    }
+
     public static let notFound = Problem(404, "not_found", "There is nothing here that is yours.")
     public static let internalError = Problem(500, "internal", "Something went wrong here. It has been logged.")
     public static let bodyTooLarge = Problem(413, "body_too_large", "The body is larger than 1 MB.")
@@ -59,7 +72,7 @@ public struct Problem: Error, Sendable {
     }
 
     /// The whole answer.
-    func response(requestID: String) -> Response {
+    public func response(requestID: String) -> Response {
         struct Body: Encodable {
             let type = "about:blank"
             let title: String

@@ -5,6 +5,8 @@ public struct Response: Sendable {
     public var body: [UInt8]
     /// Set by `wait`: the answer is made anew when something happens to this.
     var waitsFor: (id: ID, seconds: Int)?
+    /// Set by `stream`: nobody knows yet how long the body is.
+    private var isStream = false
 
     /// An answer with a body that is ready to be sent.
     public init(status: Int, headers: [(String, String)] = [], body: [UInt8] = []) {
@@ -26,8 +28,15 @@ public struct Response: Sendable {
         return response
     }
 
+    /// The head of an answer whose body comes bit by bit.
+    public static func stream(headers: [(String, String)]) -> Response {
+        var response = Response(status: 200, headers: headers)
+        response.isStream = true
+        return response
+    }
+
     /// As CGI writes it (RFC 3875, 6): header lines, an empty line, the body.
-    func cgi(requestID: String) -> [UInt8] {
+    public func cgi(requestID: String) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(512 + body.count)
         func line(_ name: String, _ value: String) {
@@ -39,7 +48,7 @@ public struct Response: Sendable {
         line("Status", "\(status) \(Response.reason(status))")
         line("X-Request-Id", requestID)
         for (name, value) in headers { line(name, value) }
-        if status != 204, status != 304 { line("Content-Length", String(body.count)) }
+        if status != 204, status != 304, !isStream { line("Content-Length", String(body.count)) }
         bytes += "\r\n".utf8
         bytes += body
         return bytes

@@ -1,4 +1,3 @@
-import CFCGI
 import Glibc
 
 /// What an endpoint does with a request.
@@ -12,14 +11,8 @@ public func serve(_ handler: @escaping Handler) -> Never {
     Settings.check()
     signal(SIGPIPE, SIG_IGN)
     var server = Server(handler: handler)
-    if isListening(0) { server.serveFastCGI() } else { server.serveCGI() }
+    if Exchange.comesAsFastCGI { server.serveFastCGI() } else { server.serveCGI() }
     exit(0)
-}
-
-private func isListening(_ descriptor: Int32) -> Bool {
-    var value: Int32 = 0
-    var size = socklen_t(MemoryLayout<Int32>.size)
-    return getsockopt(descriptor, SOL_SOCKET, SO_ACCEPTCONN, &value, &size) == 0 && value == 1
 }
 
 /// The loop, and the requests that it holds.
@@ -45,9 +38,6 @@ private struct Server {
         let deadline: Int
     }
 
-    /// Where the worker tells of replies that changed; its payloads are their ids, with spaces between.
-    static let channel = "replies"
-
     init(handler: @escaping Handler) { self.handler = handler }
 
     // MARK: CGI
@@ -66,9 +56,7 @@ private struct Server {
         // caller who has gone, and cut the answer short.
         // Debian's multiwatch sends SIGQUIT where it was told to send SIGTERM (-s TERM).
         let signals = blockedSignals([SIGTERM, SIGINT, SIGQUIT, SIGUSR1])
-        FCGX_Init()
-        _ = fcntl(0, F_SETFL, fcntl(0, F_GETFL) | O_NONBLOCK)
-        poller.watch(0, exclusively: true)
+        Exchange.listen(poller)
         poller.watch(signals)
         Log.info("serving")
         while true {
@@ -77,7 +65,7 @@ private struct Server {
             guard ready.contains(0) else { continue }
             // While one request follows another there is no need to wait; but signals and the held get a look in.
             for _ in 0..<16 {
-                guard let exchange = Exchange(accepting: FCGI_FAIL_ACCEPT_ON_INTR) else { break }
+                guard let exchange = Exchange.accept() else { break }
                 begin(exchange)
             }
         }
@@ -106,7 +94,7 @@ private struct Server {
         let now = monotonicMilliseconds()
         let isTimeToLook = now >= nextLook
         // Without notifications (a pooler, a lost connection) those who wait look for themselves.
-        if isTimeToLook { nextLook = now + (database.listens(to: Server.channel) ? 1_000 : 250) }
+        if isTimeToLook { nextLook = now + (database.listens(to: Message.channel) ? 1_000 : 250) }
         for (descriptor, request) in held {
             if request.deadline <= now {
                 resume(descriptor, isOver: true)
@@ -125,9 +113,9 @@ private struct Server {
     }
 
     private mutating func listen() {
-        guard Settings.preparedStatements, !database.listens(to: Server.channel) else { return }
+        guard Settings.preparedStatements, !database.listens(to: Message.channel) else { return }
         do {
-            try database.listen(to: Server.channel)
+            try database.listen(to: Message.channel)
             // What happened before we listened was not heard.
             for descriptor in held.keys { resume(descriptor, isOver: false) }
         } catch {
@@ -178,14 +166,8 @@ private struct Server {
     private func answer(_ request: Request) -> Response {
         do {
             return try handler(request, database)
-        } catch let problem as Problem {
-            return problem.response(requestID: request.id)
-        } catch let error as DatabaseError where error.isTemporary {
-            Log.error("database unavailable", ["request_id": request.id, "reason": "\(error)"])
-            return Problem.unavailable.response(requestID: request.id)
         } catch {
-            Log.error("request failed", ["request_id": request.id, "reason": "\(error)"])
-            return Problem.internalError.response(requestID: request.id)
+            return Problem(telling: error, requestID: request.id).response(requestID: request.id)
         }
     }
 }

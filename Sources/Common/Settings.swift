@@ -36,7 +36,7 @@ public enum Settings {
     public static let logLevel = choice("LOG_LEVEL", ["notice", "info", "error"])
 
     /// Reads what every handler depends on, so that a bad value shows at the start and not in the first request.
-    static func check() {
+    public static func check() {
         _ = (databaseURL, preparedStatements, statementTimeout, databaseIdleSeconds, tokenKeys)
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
         _ = heldRequests

@@ -49,6 +49,7 @@ struct BadInputTests {
     static let withRoom = ["get-chatroom", "send-message", "list-messages"] + withMessage
     static let withMessage = [
         "get-message", "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",
+        "stream-reply",
     ]
 
     @Test(arguments: withBody)

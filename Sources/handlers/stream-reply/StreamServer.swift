@@ -1,0 +1,270 @@
+import Common
+import Glibc
+
+/// Holds all streams in one loop that waits for nobody: not for a reader who is slow, and for Postgres only while a statement
+/// runs.
+final class StreamServer {
+    private let database = Database()
+    private let replies: Replies
+    private let poller = Poller()
+    private let limit: Int
+    private let heartbeat = Settings.number("STREAM_HEARTBEAT_SECONDS", default: 15, in: 1...3_600) * 1_000
+
+    private var streams: [Int32: ReplyStream] = [:]
+    /// The streams of each reply, by its id as notifications carry it.
+    private var readers: [String: Set<Int32>] = [:]
+    /// Streams that there may be news for, and those whose reply is finished.
+    private var due: Set<Int32> = []
+    private var ending: Set<Int32> = []
+    /// Monotonic milliseconds of what comes next: a look at all streams, notified or not; the next statement for those that
+    /// are due; the next attempt to reach Postgres.
+    private var (nextLook, nextNews, nextContact) = (0, 0, 0)
+
+    /// Milliseconds between two statements for news, so that a flood of notifications shares them.
+    private static let pace = 10
+    private static let full = Problem(
+        503, "too_many_streams", "There are as many streams here as there can be.", headers: [("Retry-After", "5")])
+
+    init() {
+        Settings.check()
+        signal(SIGPIPE, SIG_IGN)
+        replies = Replies(database: database)
+        limit = min(Settings.number("STREAMS", default: 10_000, in: 1...1_000_000), descriptorLimit() - 64)
+    }
+
+    /// Serves until the process is told to stop; as CGI, the one request.
+    func run() {
+        guard Exchange.comesAsFastCGI else {
+            begin(Exchange())
+            while !streams.isEmpty { _ = turn() }
+            return
+        }
+        let signals = blockedSignals([SIGTERM, SIGINT, SIGQUIT, SIGUSR1])
+        Exchange.listen(poller)
+        poller.watch(signals)
+        Log.info("serving")
+        while true {
+            let ready = turn()
+            if ready.contains(signals) { break }
+            guard ready.contains(0) else { continue }
+            for _ in 0..<64 {
+                guard let exchange = Exchange.accept() else { break }
+                begin(exchange)
+            }
+        }
+        stop()
+    }
+
+    /// Ends all streams, so that their readers come back to another process; who does not take it within a second is cut off.
+    private func stop() {
+        for stream in streams.values {
+            stream.connection.end()
+            settle(stream)
+        }
+        let deadline = monotonicMilliseconds() + 1_000
+        while !streams.isEmpty, monotonicMilliseconds() < deadline {
+            attend(poller.events(within: deadline - monotonicMilliseconds()))
+        }
+        Log.info("stopped")
+    }
+
+    // MARK: The loop
+
+    /// Waits until there is something to do, and does it; the descriptors that are ready.
+    private func turn() -> [Int32] {
+        let events = poller.events(within: patience())
+        if events.isEmpty, streams.isEmpty { database.close() }
+        attend(events)
+        hear()
+        listen()
+        let now = monotonicMilliseconds()
+        if now >= nextLook, !streams.isEmpty {
+            look(now)
+            beat(now)
+        }
+        if now >= nextContact {
+            if now >= nextNews { sendNews(now) }
+            sendEndings()
+        }
+        hear()  // what came while a statement ran
+        return events.map(\.descriptor)
+    }
+
+    /// How long there is nothing to do, in milliseconds.
+    private func patience() -> Int {
+        guard !streams.isEmpty else { return database.descriptor == nil ? -1 : Settings.databaseIdleSeconds * 1_000 }
+        let news = ending.isEmpty ? (due.isEmpty ? nextLook : nextNews) : 0
+        return max(0, min(nextLook, max(news, nextContact)) - monotonicMilliseconds())
+    }
+
+    private func attend(_ events: [(descriptor: Int32, hasHungUp: Bool)]) {
+        for event in events {
+            guard let stream = streams[event.descriptor] else { continue }
+            if event.hasHungUp { remove(stream) } else { settle(stream) }
+        }
+    }
+
+    /// Listens while there are streams.
+    private func listen() {
+        if streams.isEmpty {
+            do { try database.unlisten() } catch { Log.notice("still listening", ["reason": "\(error)"]) }
+        } else if Settings.preparedStatements, !database.listens(to: Message.channel) {
+            guard ask({ try database.listen(to: Message.channel) }) != nil else { return }
+            // What happened before was not heard.
+            streams.values.forEach(want)
+        }
+        if let descriptor = database.descriptor { poller.watch(descriptor) }
+    }
+
+    private func hear() {
+        for payload in database.notifications() {
+            for id in payload.split(separator: " ") {
+                for descriptor in readers[String(id)] ?? [] { streams[descriptor].map(want) }
+            }
+        }
+    }
+
+    /// Has those looked at that got no news for long; without notifications (a pooler, a lost connection), all.
+    private func look(_ now: Int) {
+        let isListening = database.listens(to: Message.channel)
+        for stream in streams.values where !isListening || now - stream.lastLook >= 900 { want(stream) }
+        nextLook = now + (isListening ? 1_000 : 250)
+    }
+
+    /// Has a stream looked at soon: while its reader has not taken what was sent, nothing more is fetched.
+    private func want(_ stream: ReplyStream) {
+        if stream.isDrained { due.insert(stream.descriptor) } else { stream.isBehind = true }
+    }
+
+    /// A question to Postgres; nil where it does not answer, and then it is not asked for a while.
+    private func ask<Value>(_ question: () throws -> Value) -> Value? {
+        guard monotonicMilliseconds() >= nextContact else { return nil }
+        do {
+            return try question()
+        } catch {
+            Log.notice("no news from Postgres", ["reason": "\(error)"])
+            nextContact = monotonicMilliseconds() + 250
+            return nil
+        }
+    }
+
+    private func sendNews(_ now: Int) {
+        let batch = due.prefix(1_000).compactMap { streams[$0] }
+        guard !batch.isEmpty, let news = ask({ try replies.news(of: batch) }) else { return }
+        for stream in batch {
+            due.remove(stream.descriptor)
+            stream.lastLook = now
+        }
+        if due.isEmpty { nextNews = now + StreamServer.pace }
+        for piece in news {
+            guard let stream = streams[Int32(piece.descriptor)] else { continue }
+            if let text = piece.text, let attempt = piece.attempt, let start = piece.start {
+                stream.take(text, attempt: attempt, start: start)
+                if piece.isPartial { stream.isBehind = true }
+            } else if piece.status == nil {
+                stream.connection.end()
+            } else {
+                ending.insert(stream.descriptor)
+            }
+        }
+        for descriptor in Set(news.map { Int32($0.descriptor) }) { streams[descriptor].map(settle) }
+    }
+
+    /// A few at a time, for the whole of each reply is fetched.
+    private func sendEndings() {
+        let batch = ending.prefix(32).compactMap { streams[$0] }
+        guard !batch.isEmpty, let finished = ask({ try replies.finished(for: batch) }) else { return }
+        for stream in batch { ending.remove(stream.descriptor) }
+        for reply in finished {
+            guard let stream = streams[Int32(reply.descriptor)] else { continue }
+            stream.finish(reply)
+            settle(stream)
+        }
+    }
+
+    /// Comments for those whose turn it is, and the end for those whose session or room is no more.
+    private func beat(_ now: Int) {
+        let turn = streams.values.filter { $0.nextBeat <= now }
+        guard !turn.isEmpty else { return }
+        for stream in turn {
+            stream.nextBeat = now + heartbeat
+            stream.beat()
+            settle(stream)
+        }
+        for descriptor in ask({ try replies.orphans(among: turn) }) ?? [] {
+            guard let stream = streams[Int32(descriptor)] else { continue }
+            stream.connection.end()
+            settle(stream)
+        }
+    }
+
+    // MARK: A stream
+
+    private func begin(_ exchange: Exchange) {
+        let request = exchange.request
+        do {
+            let reader = try Reader(request)
+            guard streams.count < limit else { throw StreamServer.full }
+            try check(reader)
+            let stream = ReplyStream(reader, exchange.detach(), heartbeat: heartbeat)
+            streams[stream.descriptor] = stream
+            readers[reader.message.text, default: []].insert(stream.descriptor)
+            poller.watch(stream.descriptor, forHangUp: true)
+            stream.isBehind = true
+            settle(stream)
+        } catch {
+            let problem = Problem(telling: error, requestID: request.id)
+            let connection = exchange.detach()
+            connection.write(problem.response(requestID: request.id).cgi(requestID: request.id))
+            connection.end()
+            connection.flush()
+            Log.info("answered", ["request_id": request.id, "status": String(problem.status)])
+        }
+    }
+
+    private func check(_ reader: Reader) throws {
+        guard monotonicMilliseconds() >= nextContact else { throw Problem.unavailable }
+        do {
+            try replies.check(reader)
+        } catch let error as DatabaseError {
+            nextContact = monotonicMilliseconds() + 250
+            throw error
+        }
+    }
+
+    /// Sends what the reader takes, and sees to what follows from it.
+    private func settle(_ stream: ReplyStream) {
+        let connection = stream.connection
+        connection.flush()
+        let isBlocked = connection.unsentCount > 0
+        if connection.isBroken || connection.hasEnded && !isBlocked { return remove(stream) }
+        if isBlocked != stream.waitsForRoom {
+            stream.waitsForRoom = isBlocked
+            poller.watch(stream.descriptor, forRoom: isBlocked)
+        }
+        if stream.isBehind, stream.isDrained {
+            stream.isBehind = false
+            due.insert(stream.descriptor)
+        }
+    }
+
+    private func remove(_ stream: ReplyStream) {
+        let (descriptor, message) = (stream.descriptor, stream.reader.message.text)
+        streams[descriptor] = nil
+        readers[message]?.remove(descriptor)
+        if readers[message]?.isEmpty == true { readers[message] = nil }
+        due.remove(descriptor)
+        ending.remove(descriptor)
+        let milliseconds = String(monotonicMilliseconds() - stream.began)
+        Log.info("stream ended", ["request_id": stream.reader.requestID, "milliseconds": milliseconds])
+    }
+}
+
+/// How many descriptors this process may have: as many as it may allow itself.
+private func descriptorLimit() -> Int {
+    var limits = rlimit()
+    getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits)
+    limits.rlim_cur = limits.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits)
+    return Int(clamping: limits.rlim_max)
+}
