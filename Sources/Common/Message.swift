@@ -7,7 +7,7 @@ public enum Message {
     public static let json: SQL = """
         (select row_to_json(j) from (select
             m.id, m.chatroom_id, m.role,
-            case m.status when 'running' then partial_text(m.user_id, m.id) else m.content end as content,
+            case m.status when 'running' then partial_text(m.user_id, m.id, m.attempt) else m.content end as content,
             m.status, m.error, m.model, m.usage,
             case when m.variant_of is not null then (
                 select json_build_object(

@@ -69,7 +69,8 @@ struct Conversation: @unchecked Sendable {
                 update jobs set state = 'running', worker = gen_random_uuid(), leased_until = now() + interval '1 hour',
                     attempts = attempts + 1
                 where id = \(reply)::uuid)
-            update messages set status = 'running' where id = \(reply)::uuid
+            update messages set status = 'running', attempt = \(deltas.map(\.attempt).max() ?? 1)
+            where id = \(reply)::uuid
             """)
         for delta in deltas {
             try database.execute(

@@ -1,6 +1,6 @@
--- What has come so far of a reply that is being written: its last attempt from the first byte to the first gap. Of a row that
+-- What has come so far of a reply in an attempt to write it: from the first byte to the first gap. Of a row that
 -- begins with what is there already, the rest; but never half a character.
-create function partial_text(owner uuid, message uuid) returns text language sql stable parallel safe as $$
+create function partial_text(owner uuid, message uuid, try int) returns text language sql stable parallel safe as $$
     select coalesce(convert_from(string_agg(substring(bytes from reach - start + 1), '' order by start), 'UTF8'), '')
     from (
         select start, bytes, reach, bool_and(case
@@ -13,8 +13,7 @@ create function partial_text(owner uuid, message uuid) returns text language sql
                 order by start rows between unbounded preceding and 1 preceding), 0) as reach
             from (
                 select d.start, convert_to(d.text, 'UTF8') as bytes from deltas d
-                where d.user_id = owner and d.message_id = message and d.attempt = (
-                    select max(attempt) from deltas where user_id = owner and message_id = message)
+                where d.user_id = owner and d.message_id = message and d.attempt = try
             ) delta
         ) measured
     ) checked
@@ -33,7 +32,7 @@ begin
     if found then
         update messages m set
             status = 'cancelled', completed_at = clock_timestamp(),
-            content = case m.status when 'running' then partial_text(owner, reply) else '' end
+            content = case m.status when 'running' then partial_text(owner, reply, m.attempt) else '' end
         where m.user_id = owner and m.chatroom_id = room and m.id = reply;
         delete from deltas d where d.user_id = owner and d.message_id = reply;
         perform pg_notify('cancelled', reply::text), pg_notify('replies', reply::text);

@@ -104,7 +104,8 @@ struct CancelReplyTests {
             try worker.execute("update messages set status = 'done', content = 'all' where id = \(sent.reply)::uuid")
         } else {
             try worker.execute("update jobs set state = 'running' where id = \(sent.reply)::uuid")
-            try worker.execute("update messages set status = 'running' where id = \(sent.reply)::uuid")
+            try worker.execute(
+                "update messages set status = 'running', attempt = 1 where id = \(sent.reply)::uuid")
             try worker.execute(
                 """
                 insert into deltas (user_id, message_id, attempt, start, text)

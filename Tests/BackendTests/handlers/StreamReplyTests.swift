@@ -599,7 +599,8 @@ struct StreamReplyTests {
     }
 
     private func message(_ reply: String) throws -> JSONValue {
-        try backend.call("get-message", room: room, message: reply, token: person.token).json
+        let page = try backend.call("list-messages", room: room, token: person.token).json
+        return try #require(page["messages"].list.first { $0["id"].text == reply })
     }
 
     private func text(of events: [EventStream.Event]) -> String { events.compactMap(\.text).joined() }
