@@ -76,9 +76,13 @@ private func arrayLiteral(_ elements: [String?]) -> String {
             continue
         }
         result += "\""
-        for scalar in element.unicodeScalars {
-            if scalar == "\"" || scalar == "\\" { result += "\\" }
-            result.unicodeScalars.append(scalar)
+        if element.utf8.contains(where: { $0 == UInt8(ascii: "\"") || $0 == UInt8(ascii: "\\") }) {
+            for scalar in element.unicodeScalars {
+                if scalar == "\"" || scalar == "\\" { result += "\\" }
+                result.unicodeScalars.append(scalar)
+            }
+        } else {
+            result += element
         }
         result += "\""
     }

@@ -69,7 +69,7 @@ struct ReplyQueue {
                 from free f where j.user_id = f.user_id and j.lane = f.lane and j.id = f.id
                 returning j.user_id, j.lane, j.id, j.attempts, j.started_at
             ), begun as (
-                update messages m set status = 'running', attempt = c.attempts from claimed c
+                update messages m set status = 'running', attempt = m.attempt + 1 from claimed c
                 where m.user_id = c.user_id and m.chatroom_id = c.lane and m.id = c.id and m.status in ('queued', 'running')
                 returning m.id, m.branch
             )

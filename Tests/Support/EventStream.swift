@@ -18,6 +18,8 @@ public final class EventStream: @unchecked Sendable {
     private let connection: FastCGI
     private var records: [UInt8] = []
     private var output: [UInt8] = []
+    /// How much of the output holds no empty line.
+    private var searched = 0
     private var hasEnded = false
     private var hasHead = false
 
@@ -87,9 +89,13 @@ public final class EventStream: @unchecked Sendable {
     /// What is before the next empty line.
     private func takeBlock() -> String? {
         let separator = Array((hasHead ? "\n\n" : "\r\n\r\n").utf8)
-        guard let range = output.firstRange(of: separator) else { return nil }
+        guard let range = output[max(0, searched - 3)...].firstRange(of: separator) else {
+            searched = output.count
+            return nil
+        }
         let block = Array(output[..<range.lowerBound])
         output.removeFirst(range.upperBound)
+        searched = 0
         guard hasHead else {
             head = try? Answer(cgi: block + separator)
             hasHead = true

@@ -29,23 +29,24 @@ struct FinishedReply: Decodable {
     let json: String
 }
 
-/// What the streams ask Postgres, many in one statement.
-struct Replies {
-    let database: Database
+/// What the streams ask Postgres, many in one statement; nil where it does not answer.
+final class Replies {
+    private let database = Database()
+    /// Monotonic milliseconds before which Postgres, which did not answer, is not asked again.
+    private(set) var nextContact = 0
 
     private struct Found: Decodable { let there: Bool }
 
     /// Checks that there is such a reply of the caller's.
     func check(_ reader: Reader) throws {
-        let found = try database.row(
-            Found.self,
+        let statement: SQL =
             """
             with caller as (\(reader.caller.live))
             select m.id is not null as there from caller
             left join messages m on m.user_id = caller.user_id and m.chatroom_id = \(reader.room)
                 and m.id = \(reader.message) and m.role = 'model'
-            """)
-        guard let found else { throw Problem.sessionEnded }
+            """
+        guard let found = try ask({ try database.row(Found.self, statement) }) else { throw Problem.sessionEnded }
         guard found.there else { throw Problem.notFound }
     }
 
@@ -53,9 +54,8 @@ struct Replies {
     ///
     /// The text of an older attempt is none. The first row wanted is the last that starts where the reader is or before, or the
     /// one that holds the whole text written anew; found by the index, however long the text is.
-    func news(of streams: [ReplyStream]) throws -> [News] {
-        try database.rows(
-            News.self,
+    func news(of streams: [ReplyStream]) -> [News]? {
+        rows(
             """
             select s.descriptor, m.status, d.attempt, d.start, d.text, coalesce(d.number = 64, false) as is_partial
             from \(places(streams))
@@ -87,9 +87,8 @@ struct Replies {
     }
 
     /// What ends these streams, whose replies are finished.
-    func finished(for streams: [ReplyStream]) throws -> [FinishedReply] {
-        try database.rows(
-            FinishedReply.self,
+    func finished(for streams: [ReplyStream]) -> [FinishedReply]? {
+        rows(
             """
             select s.descriptor, m.status, m.attempt, octet_length(m.content) as length,
                 case when m.attempt <> s.attempt or octet_length(m.content) <> s.had then m.content end as content,
@@ -100,9 +99,8 @@ struct Replies {
     }
 
     /// Those of the streams, by their descriptors, whose session has ended or whose room was deleted.
-    func orphans(among streams: [ReplyStream]) throws -> [Int] {
-        try database.rows(
-            Int.self,
+    func orphans(among streams: [ReplyStream]) -> [Int]? {
+        rows(
             """
             select s.descriptor from unnest(
                 \(streams.map { Int($0.descriptor) })::int[], \(streams.map(\.reader.caller.user))::uuid[],
@@ -114,6 +112,60 @@ struct Replies {
             ) or not exists (select from chatrooms r where r.user_id = s.user_id and r.id = s.chatroom_id)
             """)
     }
+
+    // MARK: Postgres
+
+    /// Asks Postgres. Where it does not answer, it is not asked again for a while, and for longer the longer that took: the
+    /// streams have to live meanwhile.
+    private func ask<Value>(_ question: () throws -> Value) throws -> Value {
+        let began = monotonicMilliseconds()
+        guard began >= nextContact else { throw DatabaseError.unavailable("it did not answer a moment ago") }
+        do {
+            return try question()
+        } catch let error as DatabaseError {
+            let now = monotonicMilliseconds()
+            nextContact = now + max(250, now - began)
+            throw error
+        }
+    }
+
+    private func rows<Row: Decodable>(_ statement: SQL) -> [Row]? {
+        guard monotonicMilliseconds() >= nextContact else { return nil }
+        do {
+            return try ask { try database.rows(Row.self, statement) }
+        } catch {
+            Log.notice("no news from Postgres", ["reason": "\(error)"])
+            return nil
+        }
+    }
+
+    /// The descriptor to wait on for notifications, while there is a connection.
+    var descriptor: Int32? { database.descriptor }
+    /// Whether notifications come.
+    var isListening: Bool { database.listens(to: Message.channel) }
+
+    /// Makes notifications come; true where they did not come before.
+    func listen() -> Bool {
+        guard Settings.preparedStatements, !isListening, monotonicMilliseconds() >= nextContact else { return false }
+        do {
+            try ask { try database.listen(to: Message.channel) }
+            return true
+        } catch {
+            Log.notice("not listening", ["reason": "\(error)"])
+            return false
+        }
+    }
+
+    /// Ends the notifications.
+    func unlisten() {
+        do { try database.unlisten() } catch { Log.notice("still listening", ["reason": "\(error)"]) }
+    }
+
+    /// The replies that have been notified since the last call.
+    func notifications() -> [String] { database.notifications().flatMap { $0.split(separator: " ").map(String.init) } }
+
+    /// Closes the connection; the next question opens another.
+    func close() { database.close() }
 
     /// Where these streams are, as the table `s`.
     private func places(_ streams: [ReplyStream]) -> SQL {

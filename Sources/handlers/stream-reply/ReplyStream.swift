@@ -8,8 +8,9 @@ final class ReplyStream {
     private(set) var position: Position
     /// Whether there may be news that wait until the reader has taken what was sent.
     var isBehind = false
-    /// Whether the connection is watched for room.
+    /// Whether the connection is watched for room, and the unsent bytes that the server has counted.
     var waitsForRoom = false
+    var counted = 0
     /// Monotonic milliseconds of the last look at the reply, and of the next comment.
     var lastLook = 0
     var nextBeat: Int

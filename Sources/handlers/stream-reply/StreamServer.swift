@@ -4,8 +4,7 @@ import Glibc
 /// Holds all streams in one loop that waits for nobody: not for a reader who is slow, and for Postgres only while a statement
 /// runs.
 final class StreamServer {
-    private let database = Database()
-    private let replies: Replies
+    private let replies = Replies()
     private let poller = Poller()
     private let limit: Int
     private let heartbeat = Settings.number("STREAM_HEARTBEAT_SECONDS", default: 15, in: 1...3_600) * 1_000
@@ -13,22 +12,25 @@ final class StreamServer {
     private var streams: [Int32: ReplyStream] = [:]
     /// The streams of each reply, by its id as notifications carry it.
     private var readers: [String: Set<Int32>] = [:]
-    /// Streams that there may be news for, and those whose reply is finished.
+    /// Streams that there may be news for; those that have heard nothing for long; those whose reply is finished.
     private var due: Set<Int32> = []
+    private var quiet: Set<Int32> = []
     private var ending: Set<Int32> = []
-    /// Monotonic milliseconds of what comes next: a look at all streams, notified or not; the next statement for those that
-    /// are due; the next attempt to reach Postgres.
-    private var (nextLook, nextNews, nextContact) = (0, 0, 0)
+    /// Bytes that wait for slow readers.
+    private var unsent = 0
+    /// Monotonic milliseconds of what comes next: a look at all streams, notified or not; a statement for those that are due.
+    private var (nextLook, nextNews) = (0, 0)
 
     /// Milliseconds between two statements for news, so that a flood of notifications shares them.
     private static let pace = 10
+    /// Bytes that may wait for slow readers, all together.
+    private static let mostUnsent = 32 << 20
     private static let full = Problem(
         503, "too_many_streams", "There are as many streams here as there can be.", headers: [("Retry-After", "5")])
 
     init() {
         Settings.check()
         signal(SIGPIPE, SIG_IGN)
-        replies = Replies(database: database)
         limit = min(Settings.number("STREAMS", default: 10_000, in: 1...1_000_000), descriptorLimit() - 64)
     }
 
@@ -73,7 +75,7 @@ final class StreamServer {
     /// Waits until there is something to do, and does it; the descriptors that are ready.
     private func turn() -> [Int32] {
         let events = poller.events(within: patience())
-        if events.isEmpty, streams.isEmpty { database.close() }
+        if events.isEmpty, streams.isEmpty { replies.close() }
         attend(events)
         hear()
         listen()
@@ -82,19 +84,19 @@ final class StreamServer {
             look(now)
             beat(now)
         }
-        if now >= nextContact {
-            if now >= nextNews { sendNews(now) }
-            sendEndings()
-        }
+        if now >= nextNews { sendNews(now) }
+        sendEndings()
         hear()  // what came while a statement ran
         return events.map(\.descriptor)
     }
 
     /// How long there is nothing to do, in milliseconds.
     private func patience() -> Int {
-        guard !streams.isEmpty else { return database.descriptor == nil ? -1 : Settings.databaseIdleSeconds * 1_000 }
-        let news = ending.isEmpty ? (due.isEmpty ? nextLook : nextNews) : 0
-        return max(0, min(nextLook, max(news, nextContact)) - monotonicMilliseconds())
+        guard !streams.isEmpty else { return replies.descriptor == nil ? -1 : Settings.databaseIdleSeconds * 1_000 }
+        var next = nextLook
+        if !due.isEmpty || !quiet.isEmpty { next = nextNews }
+        if !ending.isEmpty { next = 0 }
+        return max(0, min(nextLook, max(next, replies.nextContact)) - monotonicMilliseconds())
     }
 
     private func attend(_ events: [(descriptor: Int32, hasHungUp: Bool)]) {
@@ -107,28 +109,26 @@ final class StreamServer {
     /// Listens while there are streams.
     private func listen() {
         if streams.isEmpty {
-            do { try database.unlisten() } catch { Log.notice("still listening", ["reason": "\(error)"]) }
-        } else if Settings.preparedStatements, !database.listens(to: Message.channel) {
-            guard ask({ try database.listen(to: Message.channel) }) != nil else { return }
+            replies.unlisten()
+        } else if replies.listen() {
             // What happened before was not heard.
             streams.values.forEach(want)
         }
-        if let descriptor = database.descriptor { poller.watch(descriptor) }
+        if let descriptor = replies.descriptor { poller.watch(descriptor) }
     }
 
     private func hear() {
-        for payload in database.notifications() {
-            for id in payload.split(separator: " ") {
-                for descriptor in readers[String(id)] ?? [] { streams[descriptor].map(want) }
-            }
+        for id in replies.notifications() {
+            for descriptor in readers[id] ?? [] { streams[descriptor].map(want) }
         }
     }
 
     /// Has those looked at that got no news for long; without notifications (a pooler, a lost connection), all.
     private func look(_ now: Int) {
-        let isListening = database.listens(to: Message.channel)
-        for stream in streams.values where !isListening || now - stream.lastLook >= 900 { want(stream) }
-        nextLook = now + (isListening ? 1_000 : 250)
+        for stream in streams.values where stream.isDrained && (!replies.isListening || now - stream.lastLook >= 900) {
+            quiet.insert(stream.descriptor)
+        }
+        nextLook = now + (replies.isListening ? 1_000 : 250)
     }
 
     /// Has a stream looked at soon: while its reader has not taken what was sent, nothing more is fetched.
@@ -136,26 +136,17 @@ final class StreamServer {
         if stream.isDrained { due.insert(stream.descriptor) } else { stream.isBehind = true }
     }
 
-    /// A question to Postgres; nil where it does not answer, and then it is not asked for a while.
-    private func ask<Value>(_ question: () throws -> Value) -> Value? {
-        guard monotonicMilliseconds() >= nextContact else { return nil }
-        do {
-            return try question()
-        } catch {
-            Log.notice("no news from Postgres", ["reason": "\(error)"])
-            nextContact = monotonicMilliseconds() + 250
-            return nil
-        }
-    }
-
     private func sendNews(_ now: Int) {
-        let batch = due.prefix(1_000).compactMap { streams[$0] }
-        guard !batch.isEmpty, let news = ask({ try replies.news(of: batch) }) else { return }
+        // The quiet ones come in between, a few at a time: nobody with news waits for a look at all the others.
+        let some = quiet.prefix(due.isEmpty ? 250 : 100)
+        let batch = Set(due.prefix(1_000)).union(some).compactMap { streams[$0] }
+        guard !batch.isEmpty, let news = replies.news(of: batch) else { return }
         for stream in batch {
-            due.remove(stream.descriptor)
+            if due.remove(stream.descriptor) != nil { nextNews = now + StreamServer.pace }
+            quiet.remove(stream.descriptor)
             stream.lastLook = now
         }
-        if due.isEmpty { nextNews = now + StreamServer.pace }
+        if !due.isEmpty { nextNews = 0 }
         for piece in news {
             guard let stream = streams[Int32(piece.descriptor)] else { continue }
             if let text = piece.text, let attempt = piece.attempt, let start = piece.start {
@@ -173,7 +164,7 @@ final class StreamServer {
     /// A few at a time, for the whole of each reply is fetched.
     private func sendEndings() {
         let batch = ending.prefix(32).compactMap { streams[$0] }
-        guard !batch.isEmpty, let finished = ask({ try replies.finished(for: batch) }) else { return }
+        guard !batch.isEmpty, let finished = replies.finished(for: batch) else { return }
         for stream in batch { ending.remove(stream.descriptor) }
         for reply in finished {
             guard let stream = streams[Int32(reply.descriptor)] else { continue }
@@ -191,7 +182,7 @@ final class StreamServer {
             stream.beat()
             settle(stream)
         }
-        for descriptor in ask({ try replies.orphans(among: turn) }) ?? [] {
+        for descriptor in replies.orphans(among: turn) ?? [] {
             guard let stream = streams[Int32(descriptor)] else { continue }
             stream.connection.end()
             settle(stream)
@@ -205,7 +196,7 @@ final class StreamServer {
         do {
             let reader = try Reader(request)
             guard streams.count < limit else { throw StreamServer.full }
-            try check(reader)
+            try replies.check(reader)
             let stream = ReplyStream(reader, exchange.detach(), heartbeat: heartbeat)
             streams[stream.descriptor] = stream
             readers[reader.message.text, default: []].insert(stream.descriptor)
@@ -222,20 +213,13 @@ final class StreamServer {
         }
     }
 
-    private func check(_ reader: Reader) throws {
-        guard monotonicMilliseconds() >= nextContact else { throw Problem.unavailable }
-        do {
-            try replies.check(reader)
-        } catch let error as DatabaseError {
-            nextContact = monotonicMilliseconds() + 250
-            throw error
-        }
-    }
-
     /// Sends what the reader takes, and sees to what follows from it.
     private func settle(_ stream: ReplyStream) {
+        guard streams[stream.descriptor] === stream else { return }
         let connection = stream.connection
         connection.flush()
+        unsent += connection.unsentCount - stream.counted
+        stream.counted = connection.unsentCount
         let isBlocked = connection.unsentCount > 0
         if connection.isBroken || connection.hasEnded && !isBlocked { return remove(stream) }
         if isBlocked != stream.waitsForRoom {
@@ -246,14 +230,21 @@ final class StreamServer {
             stream.isBehind = false
             due.insert(stream.descriptor)
         }
+        // Whoever is cut off here comes back for the rest.
+        if unsent > StreamServer.mostUnsent, let last = streams.values.max(by: { $0.counted < $1.counted }) {
+            Log.notice("stream cut off", ["request_id": last.reader.requestID, "unsent": String(last.counted)])
+            remove(last)
+        }
     }
 
     private func remove(_ stream: ReplyStream) {
         let (descriptor, message) = (stream.descriptor, stream.reader.message.text)
         streams[descriptor] = nil
+        unsent -= stream.counted
         readers[message]?.remove(descriptor)
         if readers[message]?.isEmpty == true { readers[message] = nil }
         due.remove(descriptor)
+        quiet.remove(descriptor)
         ending.remove(descriptor)
         let milliseconds = String(monotonicMilliseconds() - stream.began)
         Log.info("stream ended", ["request_id": stream.reader.requestID, "milliseconds": milliseconds])

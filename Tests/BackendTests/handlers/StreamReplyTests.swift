@@ -60,6 +60,7 @@ struct StreamReplyTests {
         let events = try open(reply).rest()
         #expect(events.last?.name == "done")
         let content = try #require(try message(reply)["content"].text)
+        #expect(events.last?.id == "1-\(content.utf8.count)")
         #expect(!content.isEmpty && text(of: events) == content)
         withExtendedLifetime(worker) {}
     }
@@ -423,6 +424,23 @@ struct StreamReplyTests {
     }
 
     @Test
+    func `Many who read nothing of large replies are cut off before the memory is full, and come back`() throws {
+        let content = String(repeating: "0123456789abcdef", count: 31_250)
+        let large = try running()
+        try writer.finish(large, content)
+        let waiting = try (0..<60).map { _ in try open(large) }
+        let reply = try running()
+        let stream = try open(reply)
+        try writer.add("Hello", to: reply, at: 0)
+        #expect(try stream.next()?.text == "Hello")
+        #expect(try memory() < 120_000)
+        let all = try waiting.map { ($0, try $0.rest()) }
+        #expect(all.contains { $0.0.isWhole } && all.contains { !$0.0.isWhole })
+        #expect(all.allSatisfy { $0.0.isWhole ? $0.1.count == 2 : $0.1.count < 2 })
+        #expect(text(of: try open(large).rest()) == content)
+    }
+
+    @Test
     func `Who hangs up is let go at once`() throws {
         let reply = try running()
         let first = try open(reply)
@@ -536,6 +554,32 @@ struct StreamReplyTests {
         try again.finish(reply, "One two three four")
         #expect(try stream.rest().map(\.name) == ["delta", "done"])
         #expect(text(of: try open().rest()) == "One two three four")
+    }
+
+    @Test
+    func `A Postgres that answers nothing holds up no comment for long`() throws {
+        let postgres = try Postgres(isDurable: true)
+        try postgres.migrateTemplate()
+        let backend = try Backend(
+            ["STREAM_HEARTBEAT_SECONDS": "1", "STATEMENT_TIMEOUT_MS": "500"], database: postgres.createDatabase())
+        let person = try backend.signIn()
+        let room = try backend.room(person)
+        let reply = try backend.post("Hello", room, person)
+        let writer = ReplyWriter(backend.database.connect())
+        try writer.begin(reply)
+        let connection = try FastCGI(backend.endpoint("stream-reply").listener.path)
+        connection.sendRequest(Backend.parameters(room: room, message: reply, token: person.token))
+        let stream = EventStream(connection)
+        try writer.add("One ", to: reply, at: 0)
+        #expect(try stream.next()?.text == "One ")
+        postgres.signalAll(SIGSTOP)
+        defer { postgres.signalAll(SIGCONT) }
+        try stream.awaitComments(4, seconds: 5)
+        expectProblem(
+            try backend.call("stream-reply", room: room, message: reply, token: person.token), 503, "unavailable")
+        postgres.signalAll(SIGCONT)
+        try writer.add("two", to: reply, at: 4)
+        #expect(try stream.next()?.text == "two")
     }
 
     @Test
