@@ -26,14 +26,15 @@ struct Reply {
             ?? directives["long"].map { longText(bytes: try $0.number("bytes")) }
             ?? directives["checked"].map { checkedText(to: request, words: try $0.number("words", default: 40)) }
             ?? answerText(to: request, model: model, seed: seed)
+        try continueText(from: request.continuationToken, by: directives["continuation"])
         if directives["thoughts"] != nil {
             thought = "**Reading the message**\n\nThe sandbox does not think; this part only looks as if it did.\n"
         }
+        // A part that ends for good is the last.
         if directives["empty"] != nil { (text, finish, hiddenThoughtTokens) = ("", "MAX_TOKENS", 1024) }
         if directives["max-tokens"] != nil { (text, finish) = (text.firstHalf, "MAX_TOKENS") }
         if directives["safety"] != nil { (text, finish, isWithheld) = (text.firstHalf, "SAFETY", true) }
         if directives["recitation"] != nil { (text, finish, isWithheld) = (text.firstHalf, "RECITATION", true) }
-        try continueText(from: request.continuationToken, by: directives["continuation"])
     }
 
     /// Replaces the text by the part of it that the token, or its absence, asks for.
@@ -106,7 +107,7 @@ struct Reply {
         candidate.content = parts.map { ReplyContent(parts: $0.isEmpty ? nil : $0) }
         if ends {
             candidate.finishReason = finish
-            candidate.continuationToken = continuationToken
+            candidate.continuationToken = finish == "CONTINUATION" ? continuationToken : nil
             if finish == "SAFETY" { candidate.safetyRatings = SafetyRating.blocked }
             if finish == "RECITATION" {
                 let source = Citation(startIndex: 0, endIndex: text.utf8.count, uri: "https://example.com/recited")
