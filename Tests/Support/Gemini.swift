@@ -7,12 +7,12 @@ public final class Gemini: @unchecked Sendable {
     private let process: Executable
 
     /// - Parameters:
-    ///   - delay: milliseconds to the first byte of an answer.
+    ///   - delay, interval: milliseconds to the first byte of an answer, and between its chunks.
     ///   - faults: how it misbehaves by itself, as `SEED:RATE`.
-    public init(folder: Folder, delay: Int = 0, faults: String? = nil) throws {
+    public init(folder: Folder, delay: Int = 0, interval: Int = 0, faults: String? = nil) throws {
         let process = try Executable(
             "sandbox-gemini",
-            ["--port", "0", "--delay-ms", String(delay), "--chunk-ms", "0", "--seed", "1"]
+            ["--port", "0", "--delay-ms", String(delay), "--chunk-ms", String(interval), "--seed", "1"]
                 + (faults.map { ["--faults", $0] } ?? []),
             folder: folder.path)
         self.process = process
