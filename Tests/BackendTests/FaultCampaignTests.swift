@@ -12,12 +12,15 @@ struct FaultCampaignTests {
         let given = ProcessInfo.processInfo.environment["FAULT_SEED"].flatMap { UInt64($0) }
         let campaign = try Campaign(seed: given ?? .random(in: 0..<1_000_000))
         print("fault campaign: FAULT_SEED=\(campaign.seed)")
-        let posters = 4
-        _ = try concurrently(posters + 1) { index in
+        let posters = campaign.posters
+        let readers = CampaignReaders(campaign)
+        _ = try concurrently(posters + 1 + 30) { index in
             if index < posters {
                 try campaign.post(250, from: campaign.rooms.indices.filter { $0 % posters == index })
+            } else if index == posters {
+                try campaign.wreak()
             } else {
-                try campaign.wreak(whilePosting: posters)
+                try readers.follow(as: index)
             }
         }
         try campaign.waitForReplies()
@@ -46,6 +49,15 @@ struct FaultCampaignTests {
         }
         #expect(replies.allSatisfy { ["done", "failed"].contains($0.status) }, seed)
 
+        // What readers put together is what was stored: nothing lost, nothing twice.
+        #expect(readers.wrong.isEmpty, "\(seed): \(readers.wrong.prefix(3))")
+        #expect(readers.read.count > 100 && readers.events.cuts > 10, "\(seed): \(readers.events)")
+        let done = replies.filter { $0.status == "done" }
+        let contents = Dictionary(uniqueKeysWithValues: done.map { ($0.id, $0.content) })
+        for (reply, text) in readers.read {
+            if let content = contents[reply] { #expect(text == content, "\(seed): \(reply)") }
+        }
+
         for room in Set(messages.map(\.room)) {
             var turns: [String] = []
             for message in messages where message.room == room {
@@ -68,6 +80,8 @@ final class Campaign: @unchecked Sendable {
     let gemini: Gemini
     let backend: Backend
     let rooms: [(id: String, person: Backend.Person)]
+    /// How many post at once.
+    let posters = 4
     private let postgres: Postgres
     private let folder: Folder
     private var workers: [Executable]
@@ -81,6 +95,8 @@ final class Campaign: @unchecked Sendable {
 
     /// What was answered with 202.
     var accepted: [(reply: String, room: String, person: Backend.Person)] { lock.withLock { posts } }
+    /// Whether all who post have done so.
+    var isPosted: Bool { lock.withLock { postersDone } == posters }
     /// Requests answered with 503.
     var refused: Int { lock.withLock { refusals } }
     /// Answers that are neither 202 nor a proper 503.
@@ -146,11 +162,11 @@ final class Campaign: @unchecked Sendable {
         }
     }
 
-    /// Kills workers and Postgres, and starts them again, until so many have posted all their messages.
-    func wreak(whilePosting posters: Int) throws {
+    /// Kills workers and Postgres, and starts them again, until all messages were posted.
+    func wreak() throws {
         var random = SplitMix(state: seed)
         for round in 0... {
-            if lock.withLock({ postersDone }) == posters { return }
+            if isPosted { return }
             usleep(.random(in: 100_000...700_000, using: &random))
             if round % 4 == 3 {
                 try postgres.crash()
@@ -211,7 +227,7 @@ final class Campaign: @unchecked Sendable {
 }
 
 /// A generator whose numbers follow from where it starts (SplitMix64).
-private struct SplitMix: RandomNumberGenerator {
+struct SplitMix: RandomNumberGenerator {
     var state: UInt64
 
     mutating func next() -> UInt64 {
