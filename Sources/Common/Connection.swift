@@ -37,8 +37,9 @@ public final class Connection {
     /// Bytes that the other side has not taken.
     public var unsentCount: Int { unsent.count - start }
 
-    /// Adds bytes of the answer; `flush` sends them.
+    /// Adds bytes of the answer, unless it has ended; `flush` sends them.
     public func write(_ bytes: [UInt8]) {
+        guard !hasEnded else { return }
         guard number != nil else {
             unsent += bytes
             return
