@@ -25,4 +25,14 @@ public enum DatabaseError: Error {
         case .mismatch: false
         }
     }
+
+    /// Whether the values themselves are what Postgres does not take, today or tomorrow: class 22 (data) and 23
+    /// (constraints), and what this program did not even send.
+    public var isOfValues: Bool {
+        switch self {
+        case .unavailable, .lost: false
+        case .refused(let state, _, _): state.hasPrefix("22") || state.hasPrefix("23")
+        case .mismatch: true
+        }
+    }
 }

@@ -238,17 +238,17 @@ struct Calls {
         do {
             try queue.finish(replies)
             finished = []
-        } catch let error as DatabaseError where !error.isTemporary {
+        } catch let error as DatabaseError where error.isOfValues {
             // One that Postgres does not take must not hold up the others.
             Log.error("replies not stored together", ["reason": "\(error)"])
             finished = []
             for reply in replies {
                 do {
                     try queue.finish([reply])
-                } catch let error as DatabaseError where error.isTemporary {
-                    finished.append(reply)
-                } catch {
+                } catch let error as DatabaseError where error.isOfValues {
                     fail(.reply(reply.reply), .broken)
+                } catch {
+                    finished.append(reply)
                 }
             }
         }
