@@ -53,8 +53,9 @@ public final class Transfer {
         curl_set_long(easy, CURLOPT_LOW_SPEED_LIMIT, 1)
         curl_set_long(easy, CURLOPT_LOW_SPEED_TIME, request.silence)
         curl_set_long(easy, CURLOPT_TCP_KEEPALIVE, 1)
-        // A burst shares one connection of HTTP/2 instead of opening hundreds.
-        curl_set_long(easy, CURLOPT_PIPEWAIT, 1)
+        // A burst shares one connection of HTTP/2 instead of opening hundreds. Without TLS, whose handshake tells, all would
+        // wait for the first answer.
+        if request.url.hasPrefix("https:") { curl_set_long(easy, CURLOPT_PIPEWAIT, 1) }
         curl_set_write(
             easy,
             { bytes, size, count, context in
