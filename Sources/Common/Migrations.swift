@@ -17,6 +17,7 @@ public enum Migrations {
         ("forks", PackageResources.forks_sql),
         ("cancels", PackageResources.cancels_sql),
         ("attempts", PackageResources.attempts_sql),
+        ("accounts", PackageResources.accounts_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.
