@@ -9,8 +9,7 @@ struct Found: Decodable {
 /// What the reply `m` was given, from its branch: all that was sent of the conversation, without what failed.
 let provenance: SQL = """
     (select row_to_json(j) from (select
-        m.model, m.provenance -> 'key' as key, m.provenance -> 'instruction' as instruction,
-        (
+        m.model, (
             select json_build_object('id', s.id, 'content', s.content, 'upto', s.upto, 'created_at', s.created_at)
             from summaries s
             where s.user_id = m.user_id and s.chatroom_id = m.chatroom_id and s.id = (m.provenance ->> 'summary')::uuid

@@ -25,7 +25,7 @@ struct GetProvenanceTests {
             turns[2].reply)
         let answer = try conversation.call("get-provenance", turns[2].reply)
         #expect(answer.status == 200)
-        #expect(answer.json.names == ["model", "key", "instruction", "summary", "messages", "tokens"])
+        #expect(answer.json.names == ["model", "summary", "messages", "tokens"])
         #expect(answer.json["model"] == "gemini-3.8-flash" && answer.json["tokens"] == 70)
         #expect(
             answer.json["messages"]
@@ -81,7 +81,7 @@ struct GetProvenanceTests {
         #expect(answer.status == 200)
         #expect(
             answer.json == [
-                "model": .null, "key": .null, "instruction": .null, "summary": .null, "messages": [], "tokens": .null,
+                "model": .null, "summary": .null, "messages": [], "tokens": .null,
             ])
         expectProblem(try conversation.call("get-provenance", sent.question), 409, "not_a_reply")
     }
