@@ -1,6 +1,11 @@
 /// The text of an ordinary answer: says where it comes from, shows what was sent, and is worth rendering.
 func answerText(to request: GenerateRequest, model: String, seed: Seed) -> String {
     let message = request.lastUserText
+    // Asked for titles, it gives some that can be told apart.
+    if request.systemInstruction?.text.hasPrefix("Give this conversation a title") == true {
+        let words = message.split(whereSeparator: \.isWhitespace).dropFirst().prefix(5)
+        return "Sandbox: \(words.joined(separator: " "))"
+    }
     let earlier = (request.contents ?? []).count - 1
     var facts = ["- model: `\(model)`", "- earlier messages: \(earlier)"]
     if let instruction = request.systemInstruction?.text {
