@@ -17,9 +17,10 @@ public final class Database {
 
     /// A plan made once for all values is right for our statements, and Postgres does not come to think so by itself (16 %
     /// of the time of an insert). All of them reach a few rows by their keys, out of tables that may hold millions: none
-    /// may read a table whole because it was small when the plan was made.
+    /// may read a table whole because it was small when the plan was made. Nor are they worth compiling, which what is
+    /// ruled out would seem to be by its cost.
     private static let planning = """
-        set plan_cache_mode = force_generic_plan; set enable_seqscan = off; set enable_hashjoin = off;
+        set plan_cache_mode = force_generic_plan; set jit = off; set enable_seqscan = off; set enable_hashjoin = off;
         set enable_mergejoin = off
         """
 
