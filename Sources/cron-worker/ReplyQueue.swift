@@ -204,57 +204,6 @@ struct ReplyQueue {
         try announce(jobs.map(\.job.id))
     }
 
-    /// Gives everything back at once, as if it had not been claimed.
-    /// - Parameter begun: replies of which a reader may have seen something: the attempt has a number of its own.
-    func release(begun: [Job]) throws {
-        try database.execute(
-            """
-            update jobs set state = 'ready', worker = null, leased_until = null,
-                attempts = attempts - (id <> all(\(begun.map(\.id))::uuid[]))::int
-            where state = 'running' and worker = \(worker)
-            """)
-    }
-
-    /// Which of these jobs are not ours any more: cancelled, or taken over by another worker.
-    func lost(of jobs: [Job]) throws -> Set<ID> {
-        Set(
-            try database.rows(
-                ID.self,
-                """
-                select i.id
-                from unnest(\(jobs.map(\.userID))::uuid[], \(jobs.map(\.lane))::uuid[], \(jobs.map(\.id))::uuid[])
-                    i (user_id, lane, id)
-                where not exists (
-                    select from jobs j where j.user_id = i.user_id and j.lane = i.lane and j.id = i.id
-                        and j.state = 'running' and j.worker = \(worker)
-                )
-                """))
-    }
-
-    /// Shows that this worker lives and is at work on the jobs that it has in hand, and frees what dead ones had. Freed too
-    /// is what this one claimed without ever hearing of it, because the connection was lost before the answer came.
-    func beat(host: String, pid: Int, inHand: [ID]) throws {
-        try database.execute(
-            """
-            with seen as (
-                insert into workers (id, host, pid) values (\(worker), \(host), \(pid)::int)
-                on conflict (id) do update set seen_at = now()
-            ), kept as (
-                update jobs set leased_until = now() + make_interval(secs => \(lease)::int)
-                where state = 'running' and worker = \(worker) and id = any(\(inHand)::uuid[])
-            ), dead as (
-                select user_id, lane, id from jobs
-                where state = 'running' and case worker
-                    when \(worker) then id <> all(\(inHand)::uuid[])
-                    else leased_until < now()
-                end
-                limit 1000 for update skip locked
-            )
-            update jobs j set state = 'ready', worker = null, leased_until = null from dead d
-            where j.user_id = d.user_id and j.lane = d.lane and j.id = d.id
-            """)
-    }
-
     /// Tells how long replies took, by model and in milliseconds: an average that forgets an older one within some ten beats.
     func record(times: [String: Double]) throws {
         guard !times.isEmpty else { return }
