@@ -4,7 +4,8 @@ import PackageDescription
 /// The table of contents: every endpoint is an executable of this name in Sources/handlers.
 let endpoints = [
     // accounts
-    "signup", "send-otp", "verify-otp", "get-me",
+    "signup", "send-otp", "verify-otp", "refresh", "logout",
+    "list-sessions", "revoke-session", "revoke-other-sessions", "get-me",
     // chat
     "create-chatroom", "list-chatrooms", "get-chatroom", "send-message", "list-messages", "get-message",
     "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",

@@ -18,6 +18,7 @@ public enum Migrations {
         ("cancels", PackageResources.cancels_sql),
         ("attempts", PackageResources.attempts_sql),
         ("accounts", PackageResources.accounts_sql),
+        ("sessions", PackageResources.sessions_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

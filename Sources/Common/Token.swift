@@ -22,9 +22,8 @@ public struct Token: Codable, Sendable {
         exp = now + seconds
     }
 
-    /// The token as the caller gets it, signed with the first of `keys`.
-    public func signed(with keys: [TokenKey] = Settings.tokenKeys) throws -> String {
-        guard let key = keys.first else { Settings.refuse("TOKEN_KEYS is not set") }
+    /// The token as the caller gets it.
+    public func signed(with key: TokenKey = .signing()) throws -> String {
         let message = key.header + "." + Sodium.base64url(try JSON.encode(self))
         return message + "." + Sodium.base64url(Sodium.hmac(message.utf8, key: key.secret))
     }

@@ -6,12 +6,21 @@ public struct TokenKey: Sendable {
     let header: String
     /// For keyed hashes of one-time passwords: another key out of the same secret.
     let otpSecret: [UInt8]
+    /// For refresh tokens: a third one.
+    let refreshSecret: [UInt8]
 
     init(kid: String, secret: [UInt8]) {
         self.kid = kid
         self.secret = secret
         header = Sodium.base64url(#"{"alg":"HS256","kid":"\#(kid)","typ":"at+jwt"}"#.utf8)
         otpSecret = Sodium.hmac("one-time password".utf8, key: secret)
+        refreshSecret = Sodium.hmac("refresh token".utf8, key: secret)
+    }
+
+    /// The one that signs; without any, the process ends.
+    public static func signing() -> TokenKey {
+        guard let key = Settings.tokenKeys.first else { Settings.refuse("TOKEN_KEYS is not set") }
+        return key
     }
 
     /// The keys of `TOKEN_KEYS`; a list that cannot be used ends the process.

@@ -71,20 +71,21 @@ public final class Backend: @unchecked Sendable {
 
     /// Sends a request as nginx would pass it on, and gives what came back.
     /// - Parameters:
-    ///   - room, message: the ids of the path.
+    ///   - room, message, session: the ids of the path.
     ///   - token: an access token.
     ///   - body: sent as JSON; `raw`: sent as it is, with this content type.
     ///   - headers: by their names as sent: `If-None-Match`.
     public func call(
-        _ name: String, room: String? = nil, message: String? = nil, token: String? = nil, body: JSONValue? = nil,
-        raw: [UInt8]? = nil, type: String = "application/json", query: String = "", headers: [String: String] = [:],
+        _ name: String, room: String? = nil, message: String? = nil, session: String? = nil, token: String? = nil,
+        body: JSONValue? = nil, raw: [UInt8]? = nil, type: String = "application/json", query: String = "",
+        headers: [String: String] = [:],
         seconds: Double = 60
     ) throws -> Answer {
         let connection = try FastCGI(endpoint(name).listener.path)
         let bytes = raw ?? body?.bytes ?? []
         connection.sendRequest(
             Backend.parameters(
-                room: room, message: message, token: token, length: bytes.count,
+                room: room, message: message, session: session, token: token, length: bytes.count,
                 type: raw == nil && body == nil ? "" : type, query: query, headers: headers),
             body: bytes)
         return try connection.answer(seconds: seconds)
@@ -92,14 +93,16 @@ public final class Backend: @unchecked Sendable {
 
     /// The meta-variables of a request.
     public static func parameters(
-        room: String? = nil, message: String? = nil, token: String? = nil, length: Int = 0, type: String = "",
+        room: String? = nil, message: String? = nil, session: String? = nil, token: String? = nil, length: Int = 0,
+        type: String = "",
         query: String = "", headers: [String: String] = [:]
     ) -> [String: String] {
         var parameters = [
             "GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1",
             "REQUEST_METHOD": length > 0 || !type.isEmpty ? "POST" : "GET", "QUERY_STRING": query,
             "CONTENT_LENGTH": length > 0 ? String(length) : "", "CONTENT_TYPE": type, "REMOTE_ADDR": "127.0.0.1",
-            "CHATROOM_ID": room ?? "", "MESSAGE_ID": message ?? "", "REQUEST_ID": "test-\(UUID().uuidString.prefix(8))",
+            "CHATROOM_ID": room ?? "", "MESSAGE_ID": message ?? "", "SESSION_ID": session ?? "",
+            "REQUEST_ID": "test-\(UUID().uuidString.prefix(8))",
         ]
         if let token { parameters["HTTP_AUTHORIZATION"] = "Bearer \(token)" }
         for (name, value) in headers {
@@ -115,6 +118,7 @@ public final class Backend: @unchecked Sendable {
         public let mobile: String
         public let token: String
         public let id: String
+        public let refreshToken: String
     }
 
     private static let numbers = Counter()
@@ -132,10 +136,10 @@ public final class Backend: @unchecked Sendable {
     public func signIn(mobile: String) throws -> Person {
         let sent = try expect(try call("send-otp", body: ["mobile": .string(mobile)]), 200)
         let answer = try expect(try call("verify-otp", body: ["mobile": .string(mobile), "otp": sent["otp"]]), 200)
-        guard let token = answer["token"].text, let id = answer["user"]["id"].text else {
-            throw Executable.Failure("no token in \(answer)")
-        }
-        return Person(mobile: mobile, token: token, id: id)
+        guard let token = answer["token"].text, let id = answer["user"]["id"].text,
+            let refreshToken = answer["refresh_token"].text
+        else { throw Executable.Failure("no token in \(answer)") }
+        return Person(mobile: mobile, token: token, id: id, refreshToken: refreshToken)
     }
 
     /// Makes a room and gives its id.

@@ -9,14 +9,12 @@ struct Outcome: Decodable {
     let correct: Bool
     let attemptsLeft: Int
     let userID: ID?
-    let sessionID: ID?
     let user: String?
 
     enum CodingKeys: String, CodingKey {
         case correct, user
         case attemptsLeft = "attempts_left"
         case userID = "user_id"
-        case sessionID = "session_id"
     }
 }
 
@@ -39,20 +37,14 @@ serve { request, database in
             update users set mobile_verified_at = coalesce(mobile_verified_at, now())
             where mobile = \(guess.mobile) and (select correct from tried)
             returning *
-        ), session as (
-            insert into sessions (user_id, refresh_hash, expires_at, ip, user_agent)
-            select id, \(refresh.hash), now() + make_interval(secs => \(Settings.sessionSeconds)::int),
-                \(request.address)::inet, left(\(request.header("USER_AGENT")), 500)
-            from u
-            returning user_id, id as session_id
-        )
-        select tried.correct, tried.attempts_left, session.user_id, session.session_id, \(User.json) as user
+        ), \(refresh.session(for: "select id as user_id from u", request))
+        select tried.correct, tried.attempts_left, session.user_id, \(User.json) as user
         from tried left join u on true left join session on true
         """)
-    guard let outcome, let user = outcome.userID, let session = outcome.sessionID, let json = outcome.user else {
+    guard let outcome, let user = outcome.userID, let json = outcome.user else {
         // The right code of a number without an account is a wrong one too.
         let left = outcome.map { $0.correct ? 0 : $0.attemptsLeft } ?? 0
         throw Problem(401, "otp_invalid", "The code is wrong, used or over.", extra: ["attempts_left": left])
     }
-    return try .signIn(user: user, json: json, session: session, refresh: refresh)
+    return try .signIn(user: user, json: json, refresh: refresh)
 }

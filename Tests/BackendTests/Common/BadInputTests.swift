@@ -9,6 +9,7 @@ struct BadInputTests {
     let backend: Backend
     let person: Backend.Person
     let room: String
+    let session: String
     let question: String
     /// It is finished, as those have to be that are regenerated.
     let reply: String
@@ -17,6 +18,7 @@ struct BadInputTests {
         backend = try Backend()
         person = try backend.signIn()
         room = try backend.room(person)
+        session = try #require(try Forged(person.token).claims["sid"].text)
         reply = try backend.post("Hello", room, person)
         let database = backend.database.connect()
         try database.execute("with job as (delete from jobs) update messages set status = 'done'")
@@ -37,6 +39,7 @@ struct BadInputTests {
             required: ["mobile"]),
         WithBody(name: "send-otp", good: ["mobile": "+919876543210"], required: ["mobile"]),
         WithBody(name: "verify-otp", good: ["mobile": "+919876543210", "otp": "123456"], required: ["mobile", "otp"]),
+        WithBody(name: "refresh", good: ["refresh_token": "a.b.c.d"], required: ["refresh_token"]),
         WithBody(
             name: "create-chatroom",
             good: ["title": "Travel", "system_instruction": "Be brief.", "model": "gemini-3.8-flash"], required: []),
@@ -45,7 +48,11 @@ struct BadInputTests {
     ]
 
     /// Endpoints that want a token, with the ids in their paths.
-    static let protected = ["get-me", "create-chatroom", "list-chatrooms"] + withRoom
+    static let protected =
+        [
+            "get-me", "list-sessions", "revoke-other-sessions", "revoke-session", "logout",
+            "create-chatroom", "list-chatrooms",
+        ] + withRoom
     static let withRoom = ["get-chatroom", "send-message", "list-messages"] + withMessage
     static let withMessage = [
         "get-message", "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",
@@ -109,8 +116,9 @@ struct BadInputTests {
                 body[member] = value
                 let answer = try call(endpoint.name, raw: JSONValue.object(body).bytes)
                 let what = "\(member): \(String(decoding: value.bytes.prefix(60), as: UTF8.self))"
-                // A code that cannot be is a wrong code.
-                if endpoint.name == "verify-otp", member == "otp", value.text != nil, answer.status == 401 { continue }
+                // A code or a token that cannot be is a wrong one.
+                let isSecret = ["otp", "refresh_token"].contains(member)
+                if isSecret, value.text != nil, answer.status == 401 { continue }
                 expectProblem(answer, 422, nil, what)
                 #expect(answer.json["errors"][0]["field"].text == member, "\(what)")
             }
@@ -272,16 +280,20 @@ struct BadInputTests {
             "'; drop table users; --",
             "W/\"1\"", "*", "wait=99999999999999999999", "limit=1&limit=x",
         ]
+        let database = backend.database.connect()
         for value in odd {
             let headers = [
                 "If-None-Match": value, "Prefer": value, "User-Agent": value, "Accept": value, "X-Forwarded-For": value,
             ]
             let answer = try backend.call(
-                endpoint, room: room, message: message(of: endpoint), token: person.token,
+                endpoint, room: room, message: message(of: endpoint), session: session, token: person.token,
                 raw: reads(endpoint) ? Array(#"{"content":"x"}"#.utf8) : nil,
                 query: value, headers: headers)
+            // Some end the session.
+            try database.execute("update sessions set ended_at = null")
             #expect(
-                [200, 201, 202, 304, 422].contains(answer.status), "\(value.prefix(50)) \(answer.text.prefix(300))")
+                [200, 201, 202, 204, 304, 422].contains(answer.status), "\(value.prefix(50)) \(answer.text.prefix(300))"
+            )
         }
         #expect(try backend.endpoint(endpoint).processes[0].isRunning)
     }
@@ -327,8 +339,8 @@ struct BadInputTests {
         _ name: String, token: String?, raw: [UInt8], type: String = "application/json"
     ) throws -> Answer {
         try backend.call(
-            name, room: Self.withRoom.contains(name) ? room : nil, message: message(of: name), token: token,
-            raw: reads(name) ? raw : nil, type: type)
+            name, room: Self.withRoom.contains(name) ? room : nil, message: message(of: name), session: session,
+            token: token, raw: reads(name) ? raw : nil, type: type)
     }
 
     private func reads(_ endpoint: String) -> Bool { Self.withBody.contains { $0.name == endpoint } }
