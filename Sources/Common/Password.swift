@@ -1,5 +1,6 @@
 import CLinux
 import CSodium
+import Glibc
 
 /// Hashes of passwords: argon2id with 19 MiB and two passes (OWASP, Password Storage Cheat Sheet).
 public enum Password {
@@ -19,4 +20,25 @@ public enum Password {
         malloc_trim(0)
         return String(decoding: text.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     }
+
+    /// Whether a hash is this password's. Without a hash the answer is no, and takes as long.
+    /// Throws `Problem.unavailable` where the memory cannot be had.
+    public static func matches(_ password: String, hash: String?) throws -> Bool {
+        Sodium.ready
+        errno = 0
+        let result = crypto_pwhash_str_verify(hash ?? nobodys, password, UInt64(password.utf8.count))
+        let isOutOfMemory = result != 0 && errno == ENOMEM
+        malloc_trim(0)
+        if isOutOfMemory { throw Problem.unavailable }
+        return result == 0 && hash != nil
+    }
+
+    /// Whether a hash was made with other figures than today's.
+    public static func isOutdated(_ hash: String) -> Bool {
+        crypto_pwhash_str_needs_rehash(hash, passes, memory) != 0
+    }
+
+    /// A salt and a hash that no password is known to have, with today's figures.
+    private static let nobodys =
+        "$argon2id$v=19$m=\(memory / 1_024),t=\(passes),p=1$\(String(repeating: "A", count: 22))$\(String(repeating: "A", count: 43))"
 }

@@ -66,8 +66,8 @@ public struct Problem: Error, Sendable {
         Problem(422, "invalid", "\(field.field) \(field.detail).", fields: [field])
     }
 
-    /// A token that is missing, wrong, over, or whose session has ended.
-    static func unauthorized(_ code: String, _ detail: String) -> Problem {
+    /// A token that is missing, wrong, over, or whose session has ended; a wrong password.
+    public static func unauthorized(_ code: String, _ detail: String) -> Problem {
         Problem(401, code, detail, headers: [("WWW-Authenticate", "Bearer")])
     }
 

@@ -22,6 +22,12 @@ public enum Settings {
     public static let otpDelivery = choice("OTP_DELIVERY", ["response", "log"])
     /// Seconds between two one-time passwords for one number.
     public static let otpResendSeconds = number("OTP_RESEND_SECONDS", default: 60, in: 0...3_600)
+    /// Wrong passwords for one number, and from one address, before the next has to wait.
+    public static let loginTries = number("LOGIN_TRIES", default: 5, in: 1...1_000_000)
+    public static let loginTriesByAddress = number("LOGIN_TRIES_BY_ADDRESS", default: 20, in: 1...1_000_000)
+    /// Seconds of the first wait; each further wrong password doubles it, up to the longest.
+    public static let loginWait = number("LOGIN_WAIT_SECONDS", default: 30, in: 1...86_400)
+    public static let loginLongestWait = number("LOGIN_LONGEST_WAIT_SECONDS", default: 3_600, in: 1...86_400)
     /// The model that answers in rooms that chose none.
     public static let model = text("GEMINI_MODEL", default: "gemini-3.8-flash")
     /// The models that a room may choose, separated by commas.
@@ -39,7 +45,7 @@ public enum Settings {
     public static func check() {
         _ = (databaseURL, preparedStatements, statementTimeout, databaseIdleSeconds, tokenKeys)
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
-        _ = heldRequests
+        _ = (heldRequests, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
     }
 
     /// The value of a variable, or `default` where it is unset or empty.

@@ -37,3 +37,56 @@ begin
     at := s.refreshed_at;
 end
 $$;
+
+-- Under which an address is counted: one of IPv6 with the 2^64 that its owner has.
+create function login_address_key(address inet) returns text language sql immutable as $$
+    select 'address:' || case
+        when family(address) = 4 or address << '::ffff:0:0/96' then host(address)
+        else network(set_masklen(address, 64))::text
+    end
+$$;
+
+-- Counts a try to sign in by a password as a failure, before it is judged, so that of many at the same time no more pass
+-- than may; clear_login() takes it back. Gives the seconds to wait where it is too soon, and counts nothing then. Failures
+-- are forgotten after a day without any.
+--
+-- Rows are locked in the order of their keys, addresses before numbers, here and in clear_login().
+create function reserve_login(
+    number text, address inet, number_tries int, address_tries int, first_wait int, longest_wait int
+) returns int language plpgsql as $$
+declare
+    keys text[] := array_remove(array[login_address_key(address), 'mobile:' || number], null);
+    opens timestamptz;
+    instant timestamptz;
+begin
+    -- Locks what is there already, and does not write it.
+    insert into login_failures as f (key, failures, failed_at, until)
+    select k, 0, clock_timestamp(), '-infinity' from unnest(keys) k order by k
+    on conflict (key) do update set failures = f.failures where false;
+
+    select max(until) into opens from login_failures where key = any(keys);
+    instant := clock_timestamp();
+    if opens > instant then
+        return ceil(extract(epoch from opens - instant));
+    end if;
+    update login_failures f set failures = c.failures, failed_at = instant, until = case
+            when c.failures < c.tries then '-infinity'
+            else instant + make_interval(secs => least(longest_wait, first_wait * 2 ^ least(c.failures - c.tries, 20)))
+        end
+    from (
+        select key, case when failed_at < instant - interval '1 day' then 1 else failures + 1 end as failures,
+            case when key like 'mobile:%' then number_tries else address_tries end as tries
+        from login_failures where key = any(keys)
+    ) c
+    where f.key = c.key;
+    return 0;
+end
+$$;
+
+-- After the right password: the number's failures are forgotten, and of the address's the one that was none.
+create function clear_login(number text, address inet, address_tries int) returns void language sql as $$
+    update login_failures set
+        failures = failures - 1, until = case when failures <= address_tries then '-infinity' else until end
+    where key = login_address_key(address) and failures > 0;
+    delete from login_failures where key = 'mobile:' || number;
+$$;

@@ -39,6 +39,9 @@ struct BadInputTests {
             required: ["mobile"]),
         WithBody(name: "send-otp", good: ["mobile": "+919876543210"], required: ["mobile"]),
         WithBody(name: "verify-otp", good: ["mobile": "+919876543210", "otp": "123456"], required: ["mobile", "otp"]),
+        WithBody(
+            name: "login", good: ["mobile": "+919876543210", "password": "correct horse"],
+            required: ["mobile", "password"]),
         WithBody(name: "refresh", good: ["refresh_token": "a.b.c.d"], required: ["refresh_token"]),
         WithBody(
             name: "create-chatroom",
@@ -50,7 +53,7 @@ struct BadInputTests {
     /// Endpoints that want a token, with the ids in their paths.
     static let protected =
         [
-            "get-me", "list-sessions", "revoke-other-sessions", "revoke-session", "logout",
+            "get-me", "list-security-events", "list-sessions", "revoke-other-sessions", "revoke-session", "logout",
             "create-chatroom", "list-chatrooms",
         ] + withRoom
     static let withRoom = ["get-chatroom", "send-message", "list-messages"] + withMessage
@@ -298,7 +301,7 @@ struct BadInputTests {
         #expect(try backend.endpoint(endpoint).processes[0].isRunning)
     }
 
-    @Test(arguments: ["list-chatrooms", "list-messages", "get-chatroom"])
+    @Test(arguments: ["list-chatrooms", "list-messages", "get-chatroom", "list-security-events"])
     func `Cursors that nobody was given are refused, whatever is in them`(endpoint: String) throws {
         let times = [
             "2026-11-22T12:00:00.123456+00:00", "9999-99-99T99:99:99.999999+00:00", "0000-00-00T00:00:00.000000+00:00",

@@ -1,0 +1,30 @@
+import Common
+
+struct ListedEvent: Decodable {
+    let id: ID?
+    let event: String?
+}
+
+serve { request, database in
+    let caller = try request.caller()
+    let page = try Page(request, keys: 1)
+    let rows = try database.rows(
+        ListedEvent.self,
+        """
+        with caller as (\(caller.live))
+        select e.id, e.event
+        from caller left join lateral (
+            select e.id, (select row_to_json(j) from (select
+                e.id, e.kind, e.ip, e.user_agent, e.detail, e.created_at
+            ) j) as event
+            from security_events e
+            where e.user_id = caller.user_id
+                and e.id < coalesce(\(page.after.first)::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            order by e.id desc limit \(page.limit + 1)
+        ) e on true
+        order by e.id desc
+        """)
+    if rows.isEmpty { throw Problem.sessionEnded }
+    let events = rows.filter { $0.id != nil }
+    return .json("{\(page.members("events", events.compactMap(\.event)) { [events[$0].id?.text ?? ""] })}")
+}

@@ -1,0 +1,69 @@
+import Common
+
+struct Credentials: Decodable {
+    let mobile: Mobile
+    let password: Text<AnyPassword>
+}
+
+/// As long as a password can be; what new ones have to be besides may have changed since this one was new.
+enum AnyPassword: TextRule { static let length = 1...128 }
+
+struct Account: Decodable {
+    /// Seconds until a try is due.
+    let wait: Int
+    /// NULL where nobody has proven the number to be theirs.
+    let id: ID?
+    /// NULL where there is no password.
+    let hash: String?
+}
+
+struct SignedIn: Decodable { let user: String }
+
+// Numbers with and without an account, with and without a password, are treated alike and take the same time, so that
+// nobody finds out which is which.
+serve { request, database in
+    let input: Credentials = try request.json()
+    let account = try database.row(
+        Account.self,
+        """
+        select t.wait, u.id, u.password_hash as hash
+        from reserve_login(
+            \(input.mobile), \(request.address)::inet, \(Settings.loginTries), \(Settings.loginTriesByAddress),
+            \(Settings.loginWait), \(Settings.loginLongestWait)) t (wait)
+        left join users u on u.mobile = \(input.mobile) and u.mobile_verified_at is not null
+        """)
+    guard let account, account.wait == 0 else {
+        let seconds = account?.wait ?? 1
+        throw Problem(
+            429, "login_too_soon", "There were too many wrong passwords; the next can be tried in \(seconds) seconds.",
+            headers: [("Retry-After", String(seconds))])
+    }
+
+    let wrong = Problem.unauthorized("credentials_invalid", "The number or the password is wrong.")
+    let isRight = try Password.matches(input.password.text, hash: account.hash)
+    guard isRight, let user = account.id, let hash = account.hash else {
+        // Of a number without an account it is recorded too, as nobody's, for the time that it takes.
+        try database.execute(
+            """
+            with recorded as (
+                \(SecurityEvent.signInFailed.record(for: "select \(account.id ?? .lowest)::uuid as user_id", request)))
+            update login_failures set failed_at = clock_timestamp() where key = 'mobile:' || \(input.mobile)
+            """)
+        throw wrong
+    }
+
+    // The hash may be another by now: a password that was changed meanwhile signs nobody in.
+    let refresh = RefreshToken()
+    let newHash = Password.isOutdated(hash) ? try Password.hash(input.password.text) : hash
+    let signedIn = try database.row(
+        SignedIn.self,
+        """
+        with u as (
+            update users set password_hash = \(newHash) where id = \(user) and password_hash = \(hash) returning *
+        ), \(refresh.session(for: "select id as user_id from u", request))
+        select \(User.json) as user, clear_login(u.mobile, \(request.address)::inet, \(Settings.loginTriesByAddress))
+        from u join session on true
+        """)
+    guard let signedIn else { throw wrong }
+    return try .signIn(user: user, json: signedIn.user, refresh: refresh)
+}
