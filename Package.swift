@@ -12,7 +12,7 @@ let endpoints = [
     "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",
     "stream-reply",
     // operation
-    "health", "ready",
+    "jwks", "health", "ready",
 ]
 
 let package = Package(

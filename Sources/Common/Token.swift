@@ -1,4 +1,4 @@
-/// Access tokens: JWT (RFC 7519, profile of RFC 9068) signed with HS256 (RFC 7518, 3.2), bound to a session.
+/// Access tokens: JWT (RFC 7519, profile of RFC 9068), bound to a session.
 public struct Token: Codable, Sendable {
     static let issuer = "gemini-chat-backend"
     static let longest = 2_048
@@ -25,7 +25,7 @@ public struct Token: Codable, Sendable {
     /// The token as the caller gets it.
     public func signed(with key: TokenKey = .signing()) throws -> String {
         let message = key.header + "." + Sodium.base64url(try JSON.encode(self))
-        return message + "." + Sodium.base64url(Sodium.hmac(message.utf8, key: key.secret))
+        return message + "." + Sodium.base64url(key.signature(of: message.utf8))
     }
 
     /// Tokens whose signature this process has seen to be right: a client sends the same one many times, and looking it up
@@ -63,7 +63,7 @@ public struct Token: Codable, Sendable {
             let signature = Sodium.decode(parts[2])
         else { throw Token.refused }
         let message = text.utf8.prefix(parts[0].utf8.count + 1 + parts[1].utf8.count)
-        guard Sodium.equal(signature, Sodium.hmac(message, key: key.secret)),
+        guard key.verifies(signature, of: message),
             let payload = Sodium.decode(parts[1]), let token = try? JSON.decode(Token.self, payload),
             token.iss == Token.issuer, token.aud == Token.issuer
         else { throw Token.refused }

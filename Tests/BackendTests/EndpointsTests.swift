@@ -31,6 +31,6 @@ struct EndpointsTests {
 
     /// `send-otp` is `SendOTP`.
     private func typeName(_ endpoint: String) -> String {
-        endpoint.split(separator: "-").map { ["otp"].contains($0) ? $0.uppercased() : $0.capitalized }.joined()
+        endpoint.split(separator: "-").map { ["otp", "jwks"].contains($0) ? $0.uppercased() : $0.capitalized }.joined()
     }
 }
