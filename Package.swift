@@ -4,9 +4,8 @@ import PackageDescription
 /// The table of contents: every endpoint is an executable of this name in Sources/handlers.
 let endpoints = [
     // accounts
-    "signup", "send-otp", "verify-otp", "login", "refresh", "logout",
-    "list-sessions", "revoke-session", "revoke-other-sessions", "get-me",
-    "list-security-events",
+    "signup", "send-otp", "verify-otp", "login", "refresh", "logout", "forgot-password", "reset-password", "change-password",
+    "list-sessions", "revoke-session", "revoke-other-sessions", "get-me", "list-security-events",
     // chat
     "create-chatroom", "list-chatrooms", "get-chatroom", "send-message", "list-messages", "get-message",
     "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",
@@ -34,7 +33,7 @@ let package = Package(
             providers: [.apt(["libcurl4-openssl-dev"])]),
         .target(
             name: "Common", dependencies: ["CFCGI", "CLinux", "CPQ", "CSodium"], exclude: ["C"],
-            resources: [.embedInCode("Schema")]),
+            resources: [.embedInCode("Schema"), .embedInCode("Passwords")]),
         .target(name: "Upstream", dependencies: ["CCurl", "Common"], exclude: ["C"]),
         .target(name: "SandboxHTTP", path: "Sources/sandbox/http"),
         .executableTarget(

@@ -19,6 +19,19 @@ public struct Mobile: Codable, SQLValue {
     }
 }
 
+/// A mobile number that codes may be sent to: of a country that the operator allows.
+public struct ReachableMobile: Decodable {
+    public let mobile: Mobile
+
+    public init(from decoder: any Decoder) throws {
+        mobile = try Mobile(from: decoder)
+        guard Settings.otpCountries.isEmpty || Settings.otpCountries.contains(where: mobile.digits.hasPrefix) else {
+            throw Problem.Field(
+                "must begin with \(Settings.otpCountries.joined(separator: " or "))", at: decoder.codingPath)
+        }
+    }
+}
+
 /// What a text of a body must be like.
 public protocol TextRule {
     /// How many characters (Unicode scalars, as Postgres counts them).
@@ -51,16 +64,25 @@ public struct Text<Rule: TextRule>: Decodable, SQLValue {
 
 public typealias Username = Text<UsernameRule>
 public typealias NewPassword = Text<NewPasswordRule>
+public typealias CurrentPassword = Text<CurrentPasswordRule>
 public typealias Title = Text<TitleRule>
 public typealias SystemInstruction = Text<SystemInstructionRule>
 public typealias Content = Text<ContentRule>
 public typealias Model = Text<ModelRule>
 
 public enum UsernameRule: TextRule { public static let length = 1...80 }
-public enum NewPasswordRule: TextRule { public static let length = 8...128 }
+public enum CurrentPasswordRule: TextRule { public static let length = 1...128 }
 public enum TitleRule: TextRule { public static let length = 0...100 }
 public enum SystemInstructionRule: TextRule { public static let length = 0...8_000 }
 public enum ContentRule: TextRule { public static let length = 1...32_000 }
+
+/// A password that is not among the first that somebody would guess.
+public enum NewPasswordRule: TextRule {
+    public static let length = 8...128
+    public static func fault(_ text: String) -> String? {
+        CommonPasswords.all.contains(text.lowercased()) ? "is one of the most common passwords" : nil
+    }
+}
 
 /// A model that the operator allows.
 public enum ModelRule: TextRule {

@@ -19,6 +19,7 @@ public enum Migrations {
         ("attempts", PackageResources.attempts_sql),
         ("accounts", PackageResources.accounts_sql),
         ("sessions", PackageResources.sessions_sql),
+        ("codes", PackageResources.codes_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

@@ -1,7 +1,7 @@
 /// One-time passwords: six digits, five minutes, five tries, one use; only their keyed hash is kept.
 public struct OTP: Sendable {
     /// What a one-time password is good for; one purpose's never serves another.
-    public enum Purpose: String, Sendable { case signIn = "sign_in" }
+    public enum Purpose: String, Sendable { case reset, signIn = "sign_in" }
 
     /// Seconds that one is good for.
     public static let seconds = 300
@@ -31,7 +31,27 @@ public struct OTP: Sendable {
         keys.map { hash(guess, mobile, purpose, $0) }
     }
 
+    /// Counts a guess and judges it: `correct` and `attempts_left`, or no row where there is no code to be guessed any more.
+    ///
+    /// That is one update of one row, so that tries at the same time are counted too. A code that was right is over at once.
+    public static func tried(_ guess: String, mobile: Mobile, purpose: Purpose) -> SQL {
+        let hashes = hashes(of: guess, mobile: mobile, purpose: purpose)
+        return """
+            update otps set attempts = attempts + 1,
+                expires_at = case when code_hash = any(\(hashes)::text[]) then '-infinity' else expires_at end
+            where mobile = \(mobile) and purpose = \(purpose.rawValue) and attempts < \(tries)::int and expires_at > now()
+            returning code_hash = any(\(hashes)::text[]) as correct, \(tries)::int - attempts as attempts_left
+            """
+    }
+
     private static func hash(_ code: String, _ mobile: Mobile, _ purpose: Purpose, _ key: TokenKey) -> String {
         Sodium.hmac("\(purpose.rawValue)|\(mobile.digits)|\(code)".utf8, key: key.otpSecret).hex
+    }
+}
+
+extension Problem {
+    /// A code that is not the one that was sent, or is good no more.
+    public static func otpInvalid(attemptsLeft: Int) -> Problem {
+        Problem(401, "otp_invalid", "The code is wrong, used or over.", extra: ["attempts_left": attemptsLeft])
     }
 }

@@ -12,6 +12,11 @@ public struct Problem: Error, Sendable {
             field = path.map(\.stringValue).joined(separator: ".")
             self.detail = detail
         }
+
+        fileprivate init(_ field: String, _ detail: String) {
+            self.field = field
+            self.detail = detail
+        }
     }
 
     /// The HTTP status.
@@ -65,6 +70,9 @@ public struct Problem: Error, Sendable {
     static func invalid(_ field: Field) -> Problem {
         Problem(422, "invalid", "\(field.field) \(field.detail).", fields: [field])
     }
+
+    /// The same, where what is wrong shows only beside what is in the database.
+    public static func invalid(_ field: String, _ detail: String) -> Problem { invalid(Field(field, detail)) }
 
     /// A token that is missing, wrong, over, or whose session has ended; a wrong password.
     public static func unauthorized(_ code: String, _ detail: String) -> Problem {

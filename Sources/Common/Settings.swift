@@ -28,6 +28,17 @@ public enum Settings {
     /// Seconds of the first wait; each further wrong password doubles it, up to the longest.
     public static let loginWait = number("LOGIN_WAIT_SECONDS", default: 30, in: 1...86_400)
     public static let loginLongestWait = number("LOGIN_LONGEST_WAIT_SECONDS", default: 3_600, in: 1...86_400)
+    /// One-time passwords that one address may ask for in an hour, and the whole site in a day (UTC); 0: as many as it likes.
+    public static let otpPerAddressHour = number("OTP_PER_ADDRESS_HOUR", default: 20, in: 0...10_000)
+    public static let otpPerDay = number("OTP_PER_DAY", default: 0, in: 0...10_000_000)
+    /// What the numbers that get codes begin with, as in `+91,+1`; empty: all do.
+    public static let otpCountries = {
+        let prefixes = text("OTP_COUNTRIES", default: "").split(separator: ",").map(String.init)
+        guard prefixes.allSatisfy({ $0.hasPrefix("+") && Int($0.dropFirst()) ?? 0 > 0 }) else {
+            refuse("OTP_COUNTRIES must be of prefixes such as +91,+1")
+        }
+        return prefixes
+    }()
     /// The model that answers in rooms that chose none.
     public static let model = text("GEMINI_MODEL", default: "gemini-3.8-flash")
     /// The models that a room may choose, separated by commas.
@@ -46,6 +57,7 @@ public enum Settings {
         _ = (databaseURL, preparedStatements, statementTimeout, databaseIdleSeconds, tokenKeys)
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
         _ = (heldRequests, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
+        _ = (otpPerAddressHour, otpPerDay, otpCountries)
     }
 
     /// The value of a variable, or `default` where it is unset or empty.

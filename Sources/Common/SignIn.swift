@@ -1,11 +1,12 @@
 extension RefreshToken {
     /// Inserts the session that this is the first token of, for the `user_id` that `users` selects, and records it:
     /// the part of a statement that follows `with …,` and names `session`.
-    public func session(for users: SQL, _ request: Request) -> SQL {
+    /// - Parameter means: what they signed in by, `otp` or `password`.
+    public func session(for users: SQL, by means: String, _ request: Request) -> SQL {
         """
         session as (
-            insert into sessions (user_id, id, refresh_hash, expires_at, ip, user_agent)
-            select o.user_id, \(session), \(hash), now() + make_interval(secs => \(Settings.sessionSeconds)::int),
+            insert into sessions (user_id, id, signed_in_by, refresh_hash, expires_at, ip, user_agent)
+            select o.user_id, \(session), \(means), \(hash), now() + make_interval(secs => \(Settings.sessionSeconds)::int),
                 \(request.address)::inet, left(\(request.header("USER_AGENT")), 500)
             from (\(users)) o
             returning user_id

@@ -7,8 +7,16 @@ enum Purge {
             "delete from cache where key in (select key from cache where expires_at < now() limit 5000)",
             """
             delete from otps where (mobile, purpose) in (
-                select mobile, purpose from otps where expires_at < now() - interval '1 day' limit 5000)
+                select mobile, purpose from otps where expires_at < now() - interval '1 day' limit 5000
+                for update skip locked)
             """,
+            // What is locked is being counted, and judged by what comes of that.
+            """
+            delete from otp_sends where key in (
+                select key from otp_sends where sent[1] is null or sent[1] < now() - interval '1 day' limit 5000
+                for update skip locked)
+            """,
+            "delete from otp_days where day < now() - interval '30 days'",
             """
             delete from sessions where (user_id, id) in (
                 select user_id, id from sessions where expires_at < now() - interval '7 days' limit 5000)

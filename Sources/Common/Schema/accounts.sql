@@ -2,6 +2,8 @@
 
 -- For when the day's limit starts again (IANA name).
 alter table users add timezone text not null default 'UTC';
+-- The address and the program from which a number that is not proven yet was signed up.
+alter table users add signed_up_from text;
 
 -- The times at which codes were sent to a number or asked for by an address: as many as the limits look back on.
 create table otp_sends (

@@ -60,7 +60,7 @@ serve { request, database in
         """
         with u as (
             update users set password_hash = \(newHash) where id = \(user) and password_hash = \(hash) returning *
-        ), \(refresh.session(for: "select id as user_id from u", request))
+        ), \(refresh.session(for: "select id as user_id from u", by: "password", request))
         select \(User.json) as user, clear_login(u.mobile, \(request.address)::inet, \(Settings.loginTriesByAddress))
         from u join session on true
         """)

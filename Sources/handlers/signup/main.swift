@@ -1,7 +1,7 @@
 import Common
 
 struct NewUser: Decodable {
-    let mobile: Mobile
+    let mobile: ReachableMobile
     let username: Username?
     let password: NewPassword?
 }
@@ -15,9 +15,10 @@ serve { request, database in
         String.self,
         """
         insert into users as u (mobile, username, password_hash)
-        values (\(new.mobile), \(new.username), \(passwordHash))
+        values (\(new.mobile.mobile), \(new.username), \(passwordHash))
         on conflict (mobile) do update
-        set username = excluded.username, password_hash = excluded.password_hash, created_at = now()
+        set username = excluded.username, password_hash = excluded.password_hash,
+            signed_up_from = excluded.signed_up_from, created_at = now()
         where u.mobile_verified_at is null
         returning \(User.json)
         """)

@@ -24,7 +24,7 @@ struct SendOTPTests {
     @Test
     func `A known and an unknown number get the same answer`() throws {
         let known = try backend.signIn()
-        try backend.database.connect().execute("update otps set sent_at = now() - interval '2 minutes'")
+        try backend.database.connect().execute("delete from otp_sends")
         let answers = try [known.mobile, "+910000000001"].map { mobile in
             try backend.call("send-otp", body: ["mobile": .string(mobile)])
         }
@@ -77,9 +77,8 @@ struct SendOTPTests {
 
     @Test
     func `Codes are spread over all six digits`() throws {
-        let backend = try Backend(["OTP_RESEND_SECONDS": "0"])
         let codes = try (0..<60).map { _ in
-            try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"].text ?? ""
+            try backend.call("send-otp", body: ["mobile": .string(Backend.mobile())]).json["otp"].text ?? ""
         }
         #expect(Set(codes).count >= 58)
         #expect(Set(codes.compactMap(\.first)).count >= 7)

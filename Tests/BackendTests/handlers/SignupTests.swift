@@ -78,6 +78,15 @@ struct SignupTests {
     }
 
     @Test
+    func `One of the most common passwords is refused by name`() throws {
+        for password in ["password", "BASEBALL", "1234567890"] {
+            let answer = try backend.call("signup", body: ["mobile": "+919876543210", "password": .string(password)])
+            expectProblem(answer, 422, "invalid")
+            #expect(answer.json["errors"][0]["field"] == "password")
+        }
+    }
+
+    @Test
     func `Many signups of one number at once make one user`() throws {
         let backend = try Backend(processes: 4)
         let statuses = try concurrently(16) { _ in try backend.call("signup", body: ["mobile": "+919876543210"]).status

@@ -159,6 +159,42 @@ struct VerifyOTPTests {
         #expect(Sodium.sha256(bytes).hex == kept)
     }
 
+    @Test
+    func `A stranger's password does not survive the proof of the number, whoever signed it up last`() throws {
+        _ = try backend.call("signup", body: ["mobile": "+919876543210", "password": "of the owner"])
+        let code = try sent(password: "of a stranger")
+        #expect(try guess(code).status == 200)
+        #expect(try backend.database.connect().row(Bool.self, "select password_hash is null from users") == true)
+    }
+
+    @Test
+    func `Whoever proves the number says which password it has, and nobody does later`() throws {
+        let code = try sent(password: "of a stranger")
+        let answer = try backend.call(
+            "verify-otp", body: ["mobile": "+919876543210", "otp": .string(code), "password": "of the owner"])
+        #expect(answer.status == 200)
+        func hash() throws -> String? {
+            try backend.database.connect().row(String.self, "select password_hash from users")
+        }
+        #expect(Password.verify("of the owner", against: try hash()))
+        try backend.database.connect().execute("delete from otp_sends")
+        let again = try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"]
+        let later = try backend.call(
+            "verify-otp", body: ["mobile": "+919876543210", "otp": again, "password": "of somebody else"])
+        #expect(later.status == 200)
+        #expect(Password.verify("of the owner", against: try hash()))
+    }
+
+    @Test
+    func `A wrong code sets no password`() throws {
+        let code = try sent()
+        let answer = try backend.call(
+            "verify-otp",
+            body: ["mobile": "+919876543210", "otp": .string(other(than: code)), "password": "of a stranger"])
+        expectProblem(answer, 401, "otp_invalid")
+        #expect(try backend.database.connect().row(Bool.self, "select password_hash is null from users") == true)
+    }
+
     @Test(arguments: ["", "1", "12345", "1234567", "abcdef", "１２３４５６", "000000' or '1'='1", "\u{0}"])
     func `Odd codes are wrong codes or refused`(code: String) throws {
         _ = try sent()
@@ -167,8 +203,9 @@ struct VerifyOTPTests {
         #expect(try sessions() == 0)
     }
 
-    private func sent() throws -> String {
-        _ = try backend.call("signup", body: ["mobile": "+919876543210"])
+    private func sent(password: String? = nil) throws -> String {
+        _ = try backend.call(
+            "signup", body: ["mobile": "+919876543210", "password": password.map { .string($0) } ?? .null])
         return try #require(try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"].text)
     }
 

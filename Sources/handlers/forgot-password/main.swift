@@ -1,0 +1,5 @@
+import Common
+
+serve { request, database in
+    try sendOTP(for: .reset, request, database)
+}

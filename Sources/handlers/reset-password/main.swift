@@ -1,0 +1,58 @@
+import Common
+
+struct Reset: Decodable {
+    let mobile: Mobile
+    let otp: String
+    let newPassword: NewPassword
+
+    enum CodingKeys: String, CodingKey {
+        case mobile, otp
+        case newPassword = "new_password"
+    }
+}
+
+struct Outcome: Decodable {
+    let isDone: Bool
+    let attemptsLeft: Int
+
+    enum CodingKeys: String, CodingKey {
+        case isDone = "is_done"
+        case attemptsLeft = "attempts_left"
+    }
+}
+
+serve { request, database in
+    let reset: Reset = try request.json()
+    // Before it is known whether the code is right, so that a code is used up by the statement that sets the password.
+    let passwordHash = try Password.hash(reset.newPassword.text)
+
+    let outcome = try database.transaction {
+        let outcome = try database.row(
+            Outcome.self,
+            """
+            with tried as (\(OTP.tried(reset.otp, mobile: reset.mobile, purpose: .reset))), account as (
+                update users
+                set password_hash = \(passwordHash), mobile_verified_at = coalesce(mobile_verified_at, now()),
+                    signed_up_from = null
+                where mobile = \(reset.mobile) and (select correct from tried)
+                returning id as user_id
+            ), forgiven as (
+                delete from login_failures where key = 'mobile:' || \(reset.mobile)::text and exists (select from account)
+            ), recorded as (\(SecurityEvent.passwordReset.record(for: "select user_id from account", request)))
+            select exists (select from account) as is_done,
+                case when correct then 0 else attempts_left end as attempts_left
+            from tried
+            """)
+        // A statement of its own, to see who signed in by the old password while the account's row was waited for.
+        if outcome?.isDone == true {
+            try database.execute(
+                """
+                update sessions s set ended_at = now(), end_reason = 'password_reset' from users u
+                where u.mobile = \(reset.mobile) and s.user_id = u.id and s.ended_at is null
+                """)
+        }
+        return outcome
+    }
+    guard let outcome, outcome.isDone else { throw Problem.otpInvalid(attemptsLeft: outcome?.attemptsLeft ?? 0) }
+    return Response(status: 204)
+}
