@@ -41,6 +41,12 @@ let package = Package(
             dependencies: ["SandboxHTTP", .product(name: "ArgumentParser", package: "swift-argument-parser")],
             path: "Sources/sandbox/gemini"),
         .executableTarget(
+            name: "sandbox-sms",
+            dependencies: [
+                "Common", "SandboxHTTP", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            path: "Sources/sandbox/sms"),
+        .executableTarget(
             name: "cron-worker",
             dependencies: ["Common", "Upstream", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
         .target(name: "TestSupport", dependencies: ["Common"], path: "Tests/Support"),

@@ -20,6 +20,8 @@ public enum Migrations {
         ("accounts", PackageResources.accounts_sql),
         ("sessions", PackageResources.sessions_sql),
         ("codes", PackageResources.codes_sql),
+        ("otp_kind", PackageResources.otp_kind_sql),
+        ("otp_jobs", PackageResources.otp_jobs_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

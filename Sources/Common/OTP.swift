@@ -1,7 +1,7 @@
 /// One-time passwords: six digits, five minutes, five tries, one use; only their keyed hash is kept.
 public struct OTP: Sendable {
     /// What a one-time password is good for; one purpose's never serves another.
-    public enum Purpose: String, Sendable { case reset, signIn = "sign_in" }
+    public enum Purpose: String, Decodable, Sendable { case reset, signIn = "sign_in" }
 
     /// Seconds that one is good for.
     public static let seconds = 300
@@ -42,6 +42,26 @@ public struct OTP: Sendable {
             where mobile = \(mobile) and purpose = \(purpose.rawValue) and attempts < \(tries)::int and expires_at > now()
             returning code_hash = any(\(hashes)::text[]) as correct, \(tries)::int - attempts as attempts_left
             """
+    }
+
+    /// The code as a job carries it to the worker: encrypted under the current key, for this number and purpose alone.
+    func sealed(mobile: Mobile, purpose: Purpose, keys: [TokenKey] = Settings.tokenKeys) -> String {
+        guard let key = keys.first else { Settings.refuse("TOKEN_KEYS is not set") }
+        return Sodium.base64url(Sodium.seal(Array(code.utf8), key: OTP.sealing(mobile, purpose, key)))
+    }
+
+    /// The code that one of our keys sealed for this number and purpose.
+    public init?(
+        sealed text: String, mobile: Mobile, purpose: Purpose, keys: [TokenKey] = Settings.tokenKeys
+    ) {
+        guard let box = Sodium.decode(text),
+            let code = keys.lazy.compactMap({ Sodium.open(box, key: OTP.sealing(mobile, purpose, $0)) }).first
+        else { return nil }
+        self.code = String(decoding: code, as: UTF8.self)
+    }
+
+    private static func sealing(_ mobile: Mobile, _ purpose: Purpose, _ key: TokenKey) -> [UInt8] {
+        Sodium.hmac("delivery|\(purpose.rawValue)|\(mobile.digits)".utf8, key: key.otpSecret)
     }
 
     private static func hash(_ code: String, _ mobile: Mobile, _ purpose: Purpose, _ key: TokenKey) -> String {

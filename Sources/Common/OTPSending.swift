@@ -1,9 +1,12 @@
 /// Sends a one-time password to the number of the request's body, within the limits of `count_otp_send`.
 ///
-/// Numbers with and without an account are treated alike, so that nobody finds out which is which.
+/// Numbers with and without an account are treated alike, so that nobody finds out which is which: the worker, which sends
+/// the code, drops those that nobody waits for.
 public func sendOTP(for purpose: OTP.Purpose, _ request: Request, _ database: Database) throws -> Response {
     let mobile = try request.json(Addressee.self).mobile.mobile
     let otp = OTP.random()
+    let isShown = Settings.otpDelivery == "response"
+    let sealed = isShown ? nil : otp.sealed(mobile: mobile, purpose: purpose)
 
     let outcome = try database.row(
         Outcome.self,
@@ -19,15 +22,20 @@ public func sendOTP(for purpose: OTP.Purpose, _ request: Request, _ database: Da
             from counted where refusal is null
             on conflict (mobile, purpose) do update
             set code_hash = excluded.code_hash, attempts = 0, sent_at = now(), expires_at = excluded.expires_at
+            returning mobile, purpose, expires_at
+        ), queued as (
+            insert into jobs (user_id, lane, id, kind, payload)
+            select md5('otp:' || s.mobile)::uuid, j.id, j.id, 'otp', jsonb_build_object(
+                'mobile', s.mobile, 'purpose', s.purpose, 'expires_at', s.expires_at, 'sealed', \(sealed)::text)
+            from sent s cross join (select uuidv7(clock_timestamp()) as id) j
+            where \(!isShown)::bool
         )
         select refusal, wait from counted
         """)
     guard let outcome else { throw Problem.internalError }
     if let refusal = outcome.refusal { throw Problem.otpRefused(refusal, wait: max(1, outcome.wait)) }
-    if Settings.otpDelivery == "log" {
-        Log.error("one-time password", ["mobile": mobile.digits, "code": otp.code])
-    }
-    let shown = Settings.otpDelivery == "response" ? ",\"otp\":\"\(otp.code)\"" : ""
+    if !isShown { Doorbell.bell.ring() }
+    let shown = isShown ? ",\"otp\":\"\(otp.code)\"" : ""
     return .json("{\"expires_in\":\(OTP.seconds),\"resend_in\":\(outcome.wait)\(shown)}")
 }
 

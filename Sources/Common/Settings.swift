@@ -18,8 +18,15 @@ public enum Settings {
     public static let accessTokenSeconds = number("ACCESS_TOKEN_SECONDS", default: 3_600, in: 1...86_400)
     /// Seconds that a session lasts without being refreshed.
     public static let sessionSeconds = number("REFRESH_TOKEN_SECONDS", default: 2_592_000, in: 60...31_536_000)
-    /// How one-time passwords reach their owner: in the answer (for development) or in the log.
-    public static let otpDelivery = choice("OTP_DELIVERY", ["response", "log"])
+    /// How one-time passwords reach their owner: in the answer (for development), or through the worker: into its log, by
+    /// Twilio, by a webhook of the operator's.
+    public static let otpDelivery = {
+        let delivery = choice("OTP_DELIVERY", ["response", "log", "twilio", "webhook"])
+        if delivery == "response", text("ENVIRONMENT", default: "") == "production" {
+            refuse("OTP_DELIVERY must be set, and not to response, where ENVIRONMENT is production")
+        }
+        return delivery
+    }()
     /// Seconds between two one-time passwords for one number.
     public static let otpResendSeconds = number("OTP_RESEND_SECONDS", default: 60, in: 0...3_600)
     /// Wrong passwords for one number, and from one address, before the next has to wait.
@@ -64,6 +71,13 @@ public enum Settings {
     public static func text(_ name: String, default value: String) -> String {
         guard let set = getenv(name), set.pointee != 0 else { return value }
         return String(cString: set)
+    }
+
+    /// The value of a variable that has to be set.
+    public static func required(_ name: String) -> String {
+        let value = text(name, default: "")
+        if value.isEmpty { refuse("\(name) is not set") }
+        return value
     }
 
     /// A whole number within `range`.

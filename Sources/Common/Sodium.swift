@@ -49,6 +49,25 @@ public enum Sodium {
         return hash
     }
 
+    /// Encrypts and authenticates (XSalsa20 and Poly1305) under a key of 32 bytes; a random nonce comes first.
+    static func seal(_ message: [UInt8], key: [UInt8]) -> [UInt8] {
+        let nonce = random(Int(crypto_secretbox_noncebytes()))
+        var box = [UInt8](repeating: 0, count: message.count + Int(crypto_secretbox_macbytes()))
+        crypto_secretbox_easy(&box, message, UInt64(message.count), nonce, key)
+        return nonce + box
+    }
+
+    /// What was sealed under this key; nil for anything else.
+    static func open(_ sealed: [UInt8], key: [UInt8]) -> [UInt8]? {
+        ready
+        let (nonce, tag) = (Int(crypto_secretbox_noncebytes()), Int(crypto_secretbox_macbytes()))
+        guard sealed.count >= nonce + tag else { return nil }
+        let box = Array(sealed.dropFirst(nonce))
+        var message = [UInt8](repeating: 0, count: box.count - tag)
+        let result = crypto_secretbox_open_easy(&message, box, UInt64(box.count), Array(sealed.prefix(nonce)), key)
+        return result == 0 ? message : nil
+    }
+
     /// Compares secrets in a time that depends on their length alone.
     public static func equal(_ a: [UInt8], _ b: [UInt8]) -> Bool {
         a.count == b.count && sodium_memcmp(a, b, a.count) == 0
@@ -56,8 +75,15 @@ public enum Sodium {
 
     /// base64url without padding (RFC 4648, 5).
     public static func base64url(_ bytes: some Collection<UInt8>) -> String {
-        let bytes = Array(bytes)
-        let variant = sodium_base64_VARIANT_URLSAFE_NO_PADDING
+        base64(Array(bytes), variant: sodium_base64_VARIANT_URLSAFE_NO_PADDING)
+    }
+
+    /// base64 with padding (RFC 4648, 4).
+    public static func base64(_ bytes: some Collection<UInt8>) -> String {
+        base64(Array(bytes), variant: sodium_base64_VARIANT_ORIGINAL)
+    }
+
+    private static func base64(_ bytes: [UInt8], variant: Int32) -> String {
         var text = [CChar](repeating: 0, count: sodium_base64_encoded_len(bytes.count, variant))
         sodium_bin2base64(&text, text.count, bytes, bytes.count, variant)
         return String(decoding: text.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)

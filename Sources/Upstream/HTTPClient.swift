@@ -10,13 +10,19 @@ public struct HTTPRequest {
     /// Milliseconds for the whole exchange, and seconds of silence, after which it is given up.
     public let timeout: Int
     public let silence: Int
+    /// Whether it may go over a connection that was used before. If that one turns out to be dead, libcurl sends the request
+    /// again by itself, without knowing whether the first came.
+    public let mayRepeat: Bool
 
-    public init(url: String, headers: [(String, String)], body: [UInt8], timeout: Int, silence: Int) {
+    public init(
+        url: String, headers: [(String, String)], body: [UInt8], timeout: Int, silence: Int, mayRepeat: Bool = true
+    ) {
         self.url = url
         self.headers = headers
         self.body = body
         self.timeout = timeout
         self.silence = silence
+        self.mayRepeat = mayRepeat
     }
 }
 
@@ -53,6 +59,10 @@ public final class Transfer {
         curl_set_long(easy, CURLOPT_LOW_SPEED_LIMIT, 1)
         curl_set_long(easy, CURLOPT_LOW_SPEED_TIME, request.silence)
         curl_set_long(easy, CURLOPT_TCP_KEEPALIVE, 1)
+        if !request.mayRepeat {
+            curl_set_long(easy, CURLOPT_FRESH_CONNECT, 1)
+            curl_set_long(easy, CURLOPT_FORBID_REUSE, 1)
+        }
         // A burst shares one connection of HTTP/2 instead of opening hundreds. Without TLS, whose handshake tells, all would
         // wait for the first answer.
         if request.url.hasPrefix("https:") { curl_set_long(easy, CURLOPT_PIPEWAIT, 1) }

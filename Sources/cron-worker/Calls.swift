@@ -137,10 +137,9 @@ struct Calls {
         return call
     }
 
-    /// Moves all calls on.
-    mutating func perform() {
-        let ended = client.perform()
-        for transfer in client.takeArrived() {
+    /// Takes what has come of calls, and those that have ended.
+    mutating func advance(arrived: [Transfer], ended: [Transfer]) {
+        for transfer in arrived {
             let key = ObjectIdentifier(transfer)
             guard calls[key] != nil else { continue }
             calls[key]?.stream.receive(transfer.take())

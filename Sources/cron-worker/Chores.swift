@@ -98,7 +98,7 @@ struct Chores {
             Chore.self,
             """
             with free as (
-                select user_id, lane, id from jobs where state = 'ready' and kind <> 'reply'
+                select user_id, lane, id from jobs where state = 'ready' and kind in ('title', 'summary')
                 order by id limit \(limit)::int for update skip locked
             ), claimed as (
                 update jobs j
@@ -171,15 +171,6 @@ struct Chores {
 
     /// Gives them up: the next reply of the room asks for them again.
     func drop(_ chores: [Chore]) throws {
-        guard !chores.isEmpty else { return }
-        try database.execute(
-            """
-            delete from jobs j
-            using unnest(
-                \(chores.map(\.job.userID))::uuid[], \(chores.map(\.job.lane))::uuid[], \(chores.map(\.job.id))::uuid[]
-            ) c (user_id, lane, id)
-            where j.user_id = c.user_id and j.lane = c.lane and j.id = c.id
-                and j.state = 'running' and j.worker = \(queue.worker)
-            """)
+        try queue.delete(chores.map(\.job))
     }
 }

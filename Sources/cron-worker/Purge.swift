@@ -38,6 +38,13 @@ enum Purge {
                 select d.user_id, d.message_id from deltas d
                 where not exists (select from jobs j where j.user_id = d.user_id and j.id = d.message_id) limit 5000)
             """,
+            // Of codes that no worker was told to send.
+            """
+            delete from jobs where (user_id, lane, id) in (
+                select user_id, lane, id from jobs
+                where state = 'ready' and kind = 'otp' and (payload ->> 'expires_at')::timestamptz < now()
+                order by id limit 5000 for update skip locked)
+            """,
             "delete from upstream_holds where until < now()",
             "delete from workers where seen_at < now() - interval '1 day'",
         ]

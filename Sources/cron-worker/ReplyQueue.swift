@@ -20,7 +20,8 @@ struct ReplyQueue {
         return try database.transaction {
             // One at a time, so that what is counted stays so until the claim is committed.
             try database.execute("select pg_advisory_xact_lock(7401333)")
-            let running = try database.row(Int.self, "select count(*) from jobs where state = 'running'") ?? 0
+            let running =
+                try database.row(Int.self, "select count(*) from jobs where state = 'running' and kind <> 'otp'") ?? 0
             return running < permits ? try claim(limit: min(limit, permits - running), after: user) : []
         }
     }
@@ -202,6 +203,18 @@ struct ReplyQueue {
             where m.user_id = b.user_id and m.chatroom_id = b.lane and m.id = b.id and m.status = 'running'
             """)
         try announce(jobs.map(\.job.id))
+    }
+
+    /// Deletes jobs that are still ours.
+    func delete(_ jobs: [Job]) throws {
+        guard !jobs.isEmpty else { return }
+        try database.execute(
+            """
+            delete from jobs j
+            using unnest(\(jobs.map(\.userID))::uuid[], \(jobs.map(\.lane))::uuid[], \(jobs.map(\.id))::uuid[])
+                d (user_id, lane, id)
+            where j.user_id = d.user_id and j.lane = d.lane and j.id = d.id and j.state = 'running' and j.worker = \(worker)
+            """)
     }
 
     /// Tells how long replies took, by model and in milliseconds: an average that forgets an older one within some ten beats.

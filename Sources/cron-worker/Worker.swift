@@ -8,6 +8,7 @@ final class Worker {
     private let database = Database()
     private let queue: ReplyQueue
     private let chores: Chores
+    private var deliveries: Deliveries
     private let doorbell = Doorbell.listen(at: Settings.doorbell)
     private let signals = blockedSignals([SIGTERM, SIGINT, SIGQUIT])
     private let limit = Settings.number("REPLIES_IN_FLIGHT", default: 512, in: 1...10_000)
@@ -33,6 +34,8 @@ final class Worker {
     private var nextLook = 0
     /// When Postgres is asked again after it was away.
     private var nextContact = 0
+    /// When codes to be sent are looked for at the latest.
+    private var nextDelivery = 0
     /// Before this the bell is not listened to, so that a flood of messages is claimed in batches.
     private var earliestClaim = 0
     private var lastContact = monotonicMilliseconds()
@@ -46,6 +49,7 @@ final class Worker {
         signal(SIGPIPE, SIG_IGN)
         queue = ReplyQueue(database: database, worker: Sodium.uuid(), lease: lease, budget: ContextBudget())
         chores = Chores(queue: queue)
+        deliveries = Deliveries(queue: queue, client: client)
         calls = Calls(client: client, database: database)
     }
 
@@ -57,24 +61,31 @@ final class Worker {
         while true {
             let now = monotonicMilliseconds()
             let isOpen = stop == nil && now < end
-            if !isOpen, calls.isEmpty { break }
+            if !isOpen, calls.isEmpty, deliveries.isEmpty { break }
             if let stop, now > stop { break }
             // Nobody to tell for longer than the lease: somebody else does it again.
             if !isOpen, now - lastContact > lease * 1_000 { break }
             step(now, isOpen: isOpen)
             wait(isOpen: isOpen)
         }
-        if !calls.isEmpty { try queue.release(begun: calls.begun) }
+        if !calls.isEmpty || !deliveries.isEmpty { try queue.release(begun: calls.begun + deliveries.jobs) }
         Log.info("worker ended")
     }
 
+    /// Moves all exchanges on.
+    private func perform() {
+        let ended = client.perform()
+        calls.advance(arrived: client.takeArrived(), ended: ended)
+        deliveries.end(ended)
+    }
+
     private func step(_ now: Int, isOpen: Bool) {
-        calls.perform()
+        perform()
         guard now >= nextContact else { return }
         do {
             try hear(now)
             if now >= nextBeat {
-                try queue.beat(host: host, pid: Int(getpid()), inHand: calls.jobs.map(\.id))
+                try queue.beat(host: host, pid: Int(getpid()), inHand: (calls.jobs + deliveries.jobs).map(\.id))
                 try queue.record(times: calls.takeTimes())
                 try calls.routes.learn(from: database)
                 nextBeat = now + lease * 1_000 / 3
@@ -83,6 +94,12 @@ final class Worker {
             // What waited in their lanes may go on.
             if calls.hasEnded { nextClaim = 0 }
             try calls.store(queue, chores)
+            try deliveries.store()
+            // Codes are rare and urgent: before all else, and however many replies are under way.
+            if isOpen, now >= nextDelivery || rung && now >= nextDelivery - Worker.probing + Worker.writing {
+                try deliveries.claim()
+                nextDelivery = now + Worker.probing
+            }
             if calls.hasNews, now >= nextWrite {
                 nextWrite = now + Worker.writing
                 try calls.write(queue)
@@ -101,7 +118,8 @@ final class Worker {
         var next = min(nextBeat, nextLook)
         if isOpen, calls.count < limit { next = min(next, now < earliestClaim ? earliestClaim : nextClaim) }
         if calls.hasNews { next = min(next, nextWrite) }
-        if calls.hasEnded { next = now }
+        if isOpen, deliveries.isOpen { next = min(next, nextDelivery) }
+        if calls.hasEnded || deliveries.hasEnded { next = now }
         // Without Postgres there is nothing to do for it; a bell that rings meanwhile would only spin.
         let milliseconds = max(0, max(next, nextContact) - now)
         var descriptors = stop == nil ? [signals] : []
@@ -155,7 +173,7 @@ final class Worker {
         earliestClaim = now + Worker.claiming
         nextClaim = isRoundOver && wasWholeRound ? now + Worker.probing : earliestClaim
         if replies.isEmpty, wasWholeRound { try claimChores() }
-        calls.perform()
+        perform()
     }
 
     /// Chores have their turn when no reply waits for one.

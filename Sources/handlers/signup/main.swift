@@ -14,8 +14,8 @@ serve { request, database in
     let user = try database.row(
         String.self,
         """
-        insert into users as u (mobile, username, password_hash)
-        values (\(new.mobile.mobile), \(new.username), \(passwordHash))
+        insert into users as u (mobile, username, password_hash, signed_up_from)
+        values (\(new.mobile.mobile), \(new.username), \(passwordHash), \(request.origin))
         on conflict (mobile) do update
         set username = excluded.username, password_hash = excluded.password_hash,
             signed_up_from = excluded.signed_up_from, created_at = now()

@@ -14,6 +14,12 @@ public struct HTTPRequest: Sendable {
     public let body: [UInt8]
     let isHTTP10: Bool
 
+    /// The body as application/x-www-form-urlencoded; nil where it is not.
+    public var form: [String: String]? {
+        let text = String(decoding: body.map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }, as: UTF8.self)
+        return HTTPRequest.decode(target: "?\(text)")?.query
+    }
+
     var wantsClose: Bool {
         let options = headers["connection", default: ""].lowercased().split(separator: ",")
         return isHTTP10 || options.contains { $0.trimmingSpaces() == "close" }
