@@ -4,8 +4,10 @@ import PackageDescription
 /// The table of contents: every endpoint is an executable of this name in Sources/handlers.
 let endpoints = [
     // accounts
-    "signup", "send-otp", "verify-otp", "login", "refresh", "logout", "forgot-password", "reset-password", "change-password",
-    "list-sessions", "revoke-session", "revoke-other-sessions", "get-me", "list-security-events",
+    "signup", "send-otp", "verify-otp", "login", "refresh", "logout", "forgot-password", "reset-password",
+    "change-password",
+    "list-sessions", "revoke-session", "revoke-other-sessions", "get-me", "update-me", "delete-me", "export-me",
+    "list-security-events",
     // chat
     "create-chatroom", "list-chatrooms", "get-chatroom", "send-message", "list-messages", "get-message",
     "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",

@@ -71,6 +71,32 @@ public final class Connection {
         ]
     }
 
+    /// Cuts the answer short, as far as it was sent. A web server may take a mere close for the end (nginx does), but not what
+    /// is no record.
+    func abort() {
+        guard !hasEnded, number != nil, unsentCount == 0 else { return }
+        hasEnded = true
+        unsent = [UInt8](repeating: 0, count: 8)
+        flush()
+    }
+
+    /// Sends all there is, and waits for the other side to take it: so long for each bit that it takes. Otherwise it counts
+    /// as gone.
+    func drain(patience seconds: Int) {
+        flush()
+        var deadline = monotonicMilliseconds() + seconds * 1_000
+        while unsentCount > 0 {
+            // A Unix socket tells of room only when three quarters of it are free, so it is tried before that.
+            var entry = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            poll(&entry, 1, 250)
+            let before = unsentCount
+            flush()
+            if unsentCount < before { deadline = monotonicMilliseconds() + seconds * 1_000 }
+            if monotonicMilliseconds() > deadline || Int32(entry.revents) & (POLLHUP | POLLERR) != 0 { isBroken = true }
+            if isBroken { return }
+        }
+    }
+
     /// Sends as much as the other side takes.
     public func flush() {
         while unsentCount > 0 {

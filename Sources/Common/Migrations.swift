@@ -22,6 +22,7 @@ public enum Migrations {
         ("codes", PackageResources.codes_sql),
         ("otp_kind", PackageResources.otp_kind_sql),
         ("otp_jobs", PackageResources.otp_jobs_sql),
+        ("deletion", PackageResources.deletion_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

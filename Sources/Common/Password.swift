@@ -42,3 +42,12 @@ public enum Password {
     private static let nobodys =
         "$argon2id$v=19$m=\(memory / 1_024),t=\(passes),p=1$\(String(repeating: "A", count: 22))$\(String(repeating: "A", count: 43))"
 }
+
+extension Problem {
+    /// Passwords were wrong too often; the next can be tried in so many seconds.
+    public static func loginTooSoon(seconds: Int) -> Problem {
+        Problem(
+            429, "login_too_soon", "There were too many wrong passwords; the next can be tried in \(seconds) seconds.",
+            headers: [("Retry-After", String(seconds))])
+    }
+}

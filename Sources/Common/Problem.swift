@@ -48,6 +48,9 @@ public struct Problem: Error, Sendable {
     public init(telling error: any Error, requestID: String) {
         switch error {
         case let problem as Problem: self = problem
+        // The account was deleted while this was under way.
+        case let error as DatabaseError where error.constraint?.hasSuffix("_user_id_fkey") ?? false:
+            self = .sessionEnded
         case let error as DatabaseError where error.isTemporary:
             Log.error("database unavailable", ["request_id": requestID, "reason": "\(error)"])
             self = .unavailable

@@ -1,5 +1,8 @@
 /// An answer: status, headers and body; or the wish to answer later.
-public struct Response: Sendable {
+public struct Response {
+    /// Writes a body bit by bit, to a reader for whom it waits. What it throws cuts the answer short.
+    public typealias Body = (_ write: ([UInt8]) throws -> Void) throws -> Void
+
     public var status: Int
     public var headers: [(String, String)]
     public var body: [UInt8]
@@ -7,6 +10,8 @@ public struct Response: Sendable {
     var waitsFor: (id: ID, seconds: Int)?
     /// Set by `stream`: nobody knows yet how long the body is.
     private var isStream = false
+    /// What writes the body of such an answer, where the loop is to see to that.
+    private(set) var writeBody: Body?
 
     /// An answer with a body that is ready to be sent.
     public init(status: Int, headers: [(String, String)] = [], body: [UInt8] = []) {
@@ -28,10 +33,11 @@ public struct Response: Sendable {
         return response
     }
 
-    /// The head of an answer whose body comes bit by bit.
-    public static func stream(headers: [(String, String)]) -> Response {
+    /// The head of an answer whose body comes bit by bit; with `body`, that too.
+    public static func stream(headers: [(String, String)], body: Body? = nil) -> Response {
         var response = Response(status: 200, headers: headers)
         response.isStream = true
+        response.writeBody = body
         return response
     }
 

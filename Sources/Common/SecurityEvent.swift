@@ -12,9 +12,11 @@ public enum SecurityEvent: String, Sendable {
     /// Records it for each `user_id` that `users` selects, as a part of the statement in which it happens:
     /// `…, recorded as (\(SecurityEvent.signedIn.record(for: "select user_id from session", request)))`.
     /// - Parameter detail: what else there is to know, as `jsonb` out of the columns of `users` under the name `o`.
-    public func record(for users: SQL, _ request: Request, detail: SQL = "null::jsonb") -> SQL {
+    public func record(
+        for users: SQL, _ request: Request, detail: SQL = "null::jsonb", into table: SQL = "security_events"
+    ) -> SQL {
         """
-        insert into security_events (user_id, kind, ip, user_agent, detail)
+        insert into \(table) (user_id, kind, ip, user_agent, detail)
         select o.user_id, \(rawValue), \(request.address)::inet, left(\(request.header("USER_AGENT")), 500), \(detail)
         from (\(users)) o
         """

@@ -154,7 +154,12 @@ private struct Server {
     }
 
     private func finish(_ exchange: Exchange, _ request: Request, _ response: Response, began: Int) {
-        exchange.send(response.cgi(requestID: request.id))
+        if let writeBody = response.writeBody {
+            let body = StreamedBody(exchange, head: response.cgi(requestID: request.id))
+            body.send(writeBody, requestID: request.id)
+        } else {
+            exchange.send(response.cgi(requestID: request.id))
+        }
         Log.info(
             "answered",
             [

@@ -56,6 +56,8 @@ public enum Settings {
     public static let doorbell = text("DOORBELL", default: "")
     /// How many requests that wait for something (`Prefer: wait`) one process holds; others are answered at once.
     public static let heldRequests = number("HELD_REQUESTS", default: 1_000, in: 0...100_000)
+    /// Seconds for which a reader of a long answer may take none of it.
+    public static let readerPatience = number("READER_PATIENCE_SECONDS", default: 30, in: 1...600)
     /// The least severe line that is logged: `info` has one for each request.
     public static let logLevel = choice("LOG_LEVEL", ["notice", "info", "error"])
 
@@ -63,7 +65,7 @@ public enum Settings {
     public static func check() {
         _ = (databaseURL, preparedStatements, statementTimeout, databaseIdleSeconds, tokenKeys)
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
-        _ = (heldRequests, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
+        _ = (heldRequests, readerPatience, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
         _ = (otpPerAddressHour, otpPerDay, otpCountries)
     }
 

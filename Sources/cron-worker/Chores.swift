@@ -71,7 +71,8 @@ struct Chores {
 
     init(queue: ReplyQueue) { self.queue = queue }
 
-    /// Queues what the rooms of finished replies need. There is at most one chore of a kind for a room.
+    /// Queues what the rooms of finished replies need, where they are still there. There is at most one chore of a kind for a
+    /// room.
     func queue(after replies: [FinishedReply]) throws {
         let done = replies.filter { $0.failure == nil }
         let untitled = done.filter { titles && $0.reply.isUntitled }
@@ -88,6 +89,8 @@ struct Chores {
                 \(all.map { $0.1.reply.branch })::int[], \(all.map { $0.1.reply.conversation.outgrown })::uuid[]
             ) c (kind, user_id, room, branch, upto)
             cross join lateral (select md5(c.kind || c.room)::uuid as lane) k
+            join chatrooms r on r.user_id = c.user_id and r.id = c.room
+            for key share of r
             on conflict do nothing
             """)
     }

@@ -27,11 +27,7 @@ enum Purge {
                 select key from login_failures where failed_at < now() - interval '1 day' and until < now()
                 limit 5000 for update skip locked)
             """,
-            // Of tries to sign in where there was no account.
-            """
-            delete from security_events where user_id = \(ID.lowest) and id in (
-                select id from security_events where user_id = \(ID.lowest) limit 5000)
-            """,
+            "delete from unowned_events where id in (select id from unowned_events limit 5000)",
             // Of replies that are no more being written: a worker wrote what was cancelled at that moment.
             """
             delete from deltas where (user_id, message_id) in (

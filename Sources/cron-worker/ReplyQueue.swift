@@ -146,7 +146,8 @@ struct ReplyQueue {
         let text: String
     }
 
-    /// Keeps what has come of replies that are still ours.
+    /// Keeps what has come of replies that are still ours. Their jobs are locked, so that whoever ends one and then deletes its
+    /// text misses none of it.
     /// - Parameter anew: replies whose text is given from its start, because it is not known what Postgres has of it.
     func write(_ deltas: [Delta], anew: [Job]) throws {
         if !anew.isEmpty {
@@ -166,6 +167,7 @@ struct ReplyQueue {
             ) d (user_id, lane, id, start, text)
             join jobs j on j.user_id = d.user_id and j.lane = d.lane and j.id = d.id
                 and j.state = 'running' and j.worker = \(worker)
+            for key share of j
             """)
         try announce(deltas.map(\.job.id))
     }

@@ -121,7 +121,8 @@ public final class Postgres: @unchecked Sendable {
         return text?.contains(") Z ") ?? true
     }
 
-    private var log: String {
+    /// What the server wrote to its log.
+    public var log: String {
         String(decoding: FileManager.default.contents(atPath: "\(folder)/log") ?? Data(), as: UTF8.self)
     }
 

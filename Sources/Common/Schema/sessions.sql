@@ -90,3 +90,6 @@ create function clear_login(number text, address inet, address_tries int) return
     where key = login_address_key(address) and failures > 0;
     delete from login_failures where key = 'mobile:' || number;
 $$;
+
+-- Tries to sign in where there is no account: written for the time that it takes, and deleted by the worker.
+create table unowned_events (like security_events including all);

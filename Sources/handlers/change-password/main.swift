@@ -44,11 +44,7 @@ serve { request, database in
         join sessions s on s.user_id = caller.user_id and s.id = \(caller.session)
         """)
     guard let account else { throw Problem.sessionEnded }
-    guard account.wait == 0 else {
-        throw Problem(
-            429, "login_too_soon", "Too many wrong passwords; try again in \(account.wait) seconds.",
-            headers: [("Retry-After", String(account.wait))])
-    }
+    guard account.wait == 0 else { throw Problem.loginTooSoon(seconds: account.wait) }
     if account.passwordHash != nil {
         guard let current = change.currentPassword else {
             throw Problem.invalid("current_password", "is missing")

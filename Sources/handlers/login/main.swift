@@ -32,12 +32,7 @@ serve { request, database in
             \(Settings.loginWait), \(Settings.loginLongestWait)) t (wait)
         left join users u on u.mobile = \(input.mobile) and u.mobile_verified_at is not null
         """)
-    guard let account, account.wait == 0 else {
-        let seconds = account?.wait ?? 1
-        throw Problem(
-            429, "login_too_soon", "There were too many wrong passwords; the next can be tried in \(seconds) seconds.",
-            headers: [("Retry-After", String(seconds))])
-    }
+    guard let account, account.wait == 0 else { throw Problem.loginTooSoon(seconds: account?.wait ?? 1) }
 
     let wrong = Problem.unauthorized("credentials_invalid", "The number or the password is wrong.")
     let isRight = try Password.matches(input.password.text, hash: account.hash)
@@ -46,7 +41,9 @@ serve { request, database in
         try database.execute(
             """
             with recorded as (
-                \(SecurityEvent.signInFailed.record(for: "select \(account.id ?? .lowest)::uuid as user_id", request)))
+                \(SecurityEvent.signInFailed.record(
+                    for: "select \(account.id ?? .lowest)::uuid as user_id", request,
+                    into: account.id == nil ? "unowned_events" : "security_events")))
             update login_failures set failed_at = clock_timestamp() where key = 'mobile:' || \(input.mobile)
             """)
         throw wrong

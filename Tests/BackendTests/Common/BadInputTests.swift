@@ -52,6 +52,8 @@ struct BadInputTests {
             name: "login", good: ["mobile": "+919876543210", "password": "correct horse"],
             required: ["mobile", "password"]),
         WithBody(name: "refresh", good: ["refresh_token": "a.b.c.d"], required: ["refresh_token"]),
+        WithBody(name: "update-me", good: ["username": "Asha"], required: []),
+        WithBody(name: "delete-me", good: ["password": "correct horse"], required: ["password"]),
         WithBody(
             name: "create-chatroom",
             good: ["title": "Travel", "system_instruction": "Be brief.", "model": "gemini-3.8-flash"], required: []),
@@ -66,7 +68,8 @@ struct BadInputTests {
     /// Endpoints that want a token, with the ids in their paths.
     static let protected =
         [
-            "get-me", "change-password", "list-security-events", "list-sessions", "revoke-other-sessions",
+            "get-me", "update-me", "export-me", "change-password", "list-security-events", "list-sessions",
+            "revoke-other-sessions",
             "revoke-session", "logout",
             "create-chatroom", "list-chatrooms",
         ] + withRoom
@@ -154,7 +157,7 @@ struct BadInputTests {
                     expectProblem(answer, 422, nil, member)
                     #expect(answer.json["errors"][0]["field"].text == member)
                 } else {
-                    #expect(answer.status == 201, "\(member) \(answer.text)")
+                    #expect([200, 201].contains(answer.status), "\(member) \(answer.text)")
                 }
             }
         }
@@ -210,7 +213,7 @@ struct BadInputTests {
         try expectAlive(endpoint)
     }
 
-    @Test(arguments: protected)
+    @Test(arguments: protected + ["delete-me"])
     func `Without a token that is good it is 401`(endpoint: String) throws {
         var expired = try Forged(person.token)
         guard case .object(var claims) = expired.claims else { throw Executable.Failure("no claims") }

@@ -88,9 +88,9 @@ struct LoginTests {
         #expect(events.map { $0["kind"] } == ["sign_in_failed", "signed_in"])
         // What was nobody's is purged.
         let database = backend.database.connect()
-        #expect(try database.row(Int.self, "select count(*) from security_events") == 3)
+        #expect(try database.row(Int.self, "select count(*) from unowned_events") == 1)
         let worker = try backend.worker()
-        try eventually("the purge") { try database.row(Int.self, "select count(*) from security_events") == 2 }
+        try eventually("the purge") { try database.row(Int.self, "select count(*) from unowned_events") == 0 }
         worker.kill()
         #expect(try backend.call("list-security-events", token: person.token).json["events"].list.count == 2)
     }

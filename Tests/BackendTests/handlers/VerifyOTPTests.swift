@@ -163,8 +163,20 @@ struct VerifyOTPTests {
     func `A stranger's password does not survive the proof of the number, whoever signed it up last`() throws {
         _ = try backend.call("signup", body: ["mobile": "+919876543210", "password": "of the owner"])
         let code = try sent(password: "of a stranger")
-        #expect(try guess(code).status == 200)
+        // The owner is elsewhere.
+        let answer = try backend.call(
+            "verify-otp", body: ["mobile": "+919876543210", "otp": .string(code)],
+            headers: ["User-Agent": "the owner's"])
+        #expect(answer.status == 200)
         #expect(try backend.database.connect().row(Bool.self, "select password_hash is null from users") == true)
+    }
+
+    @Test
+    func `The password of the sign-up is kept where the number is proven from the same place`() throws {
+        let code = try sent(password: "of the owner")
+        #expect(try guess(code).status == 200)
+        let login = try backend.call("login", body: ["mobile": "+919876543210", "password": "of the owner"])
+        #expect(login.status == 200)
     }
 
     @Test
@@ -176,13 +188,13 @@ struct VerifyOTPTests {
         func hash() throws -> String? {
             try backend.database.connect().row(String.self, "select password_hash from users")
         }
-        #expect(Password.verify("of the owner", against: try hash()))
+        #expect(try Password.matches("of the owner", hash: try hash()))
         try backend.database.connect().execute("delete from otp_sends")
         let again = try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"]
         let later = try backend.call(
             "verify-otp", body: ["mobile": "+919876543210", "otp": again, "password": "of somebody else"])
         #expect(later.status == 200)
-        #expect(Password.verify("of the owner", against: try hash()))
+        #expect(try Password.matches("of the owner", hash: try hash()))
     }
 
     @Test

@@ -1,0 +1,76 @@
+import Common
+
+/// All that is kept of a user, an object of JSON each, without what opens anything: hashes of passwords, codes and tokens.
+func lines(of user: ID) -> SQL {
+    """
+    select row_to_json(j)::text from (
+        select 'user' as type, u.id, u.mobile, u.username, u.timezone, u.tier, u.mobile_verified_at, u.created_at
+        from users u where u.id = \(user)
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'session' as type, s.id, s.created_at, s.last_used_at, s.expires_at, s.ended_at, s.end_reason, s.ip,
+            s.user_agent
+        from sessions s where s.user_id = \(user) order by s.id
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'security_event' as type, e.id, e.kind, e.ip, e.user_agent, e.detail, e.created_at
+        from security_events e where e.user_id = \(user) order by e.id
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'chatroom' as type, r.id, r.title, r.model, r.system_instruction, r.pinned, r.archived, r.branch,
+            r.created_at, r.changed_at
+        from chatrooms r where r.user_id = \(user) order by r.id
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'branch' as type, b.chatroom_id, b.id, b.path, b.below, b.chosen_at
+        from branches b where b.user_id = \(user) order by b.chatroom_id, b.id
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'message' as type, m.id, m.chatroom_id, m.branch, m.variant_of, m.role,
+            case m.status when 'running' then partial_text(m.user_id, m.id, m.attempt) else m.content end as content,
+            m.status, m.error, m.model, m.finish_reason, m.usage, m.tokens, m.provenance, m.created_at, m.completed_at
+        from messages m where m.user_id = \(user) order by m.chatroom_id, m.id
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'summary' as type, s.id, s.chatroom_id, s.upto, s.content, s.tokens, s.model, s.usage, s.created_at
+        from summaries s where s.user_id = \(user) order by s.chatroom_id, s.id
+    ) j
+    """
+}
+
+serve { request, database in
+    let caller = try request.caller()
+    let user = try database.row(
+        ID.self,
+        """
+        with caller as (\(caller.live)), recorded as (
+            \(SecurityEvent.exported.record(for: "select user_id from caller", request))
+        )
+        select user_id from caller
+        """)
+    guard let user else { throw Problem.sessionEnded }
+
+    let headers = [
+        ("Content-Type", "application/x-ndjson"), ("Content-Disposition", "attachment; filename=\"export.ndjson\""),
+        ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"),
+    ]
+    // One view of all of it, of which a few rows at a time are in memory here.
+    return .stream(headers: headers) { write in
+        try database.transaction {
+            try database.execute("set transaction isolation level repeatable read, read only")
+            try database.execute("declare export no scroll cursor for \(lines(of: user))")
+            while true {
+                let lines = try database.rows(String.self, "fetch 32 from export")
+                if lines.isEmpty { break }
+                try write(Array(lines.map { $0 + "\n" }.joined().utf8))
+            }
+        }
+        try write(Array("{\"type\":\"end\"}\n".utf8))
+    }
+}

@@ -1,0 +1,61 @@
+import Common
+
+/// What is to change; a member that is missing stays as it is.
+struct Changes: Decodable {
+    /// NULL takes the name away.
+    let username: Username?
+    let changesUsername: Bool
+    let timezone: TimeZone?
+
+    enum CodingKeys: String, CodingKey { case username, timezone }
+
+    init(from decoder: any Decoder) throws {
+        let body = try decoder.container(keyedBy: CodingKeys.self)
+        changesUsername = body.contains(.username)
+        username = try body.decodeIfPresent(Username.self, forKey: .username)
+        timezone = body.contains(.timezone) ? try body.decode(TimeZone.self, forKey: .timezone) : nil
+    }
+
+    static let unknownTimeZone = Problem(
+        422, "invalid", "timezone \(TimeZoneRule.unknown).",
+        fields: [.init(TimeZoneRule.unknown, at: [CodingKeys.timezone])])
+}
+
+typealias TimeZone = Text<TimeZoneRule>
+
+/// A name of the IANA's: `Asia/Kolkata`, or `UTC`. Postgres takes more for a time zone, such as `IST` and `X+3`, which mean
+/// something else elsewhere or nothing; what passes here is nothing to it, or a name of its list.
+enum TimeZoneRule: TextRule {
+    static let length = 1...64
+    static let unknown = "must be a name of the IANA time zone database, such as Asia/Kolkata"
+
+    static func fault(_ text: String) -> String? {
+        // A digit would make an unknown name a rule of POSIX's.
+        let hasName = text.wholeMatch(of: /[A-Z][A-Za-z_]+(\/[A-Z][A-Za-z_]*(-[A-Za-z_]+)*)+/) != nil
+        let hasOffset = text.wholeMatch(of: /Etc\/GMT([+-]([0-9]|1[0-2])|-1[34])/) != nil
+        return hasName || hasOffset || text == "UTC" ? nil : unknown
+    }
+}
+
+serve { request, database in
+    let changes: Changes = try request.json()
+    let caller = try request.caller()
+    do {
+        // That Postgres knows the zone is seen from its being used: to look for it in pg_timezone_names takes 20 ms.
+        let user = try database.answer(
+            """
+            with caller as (\(caller.live)), changed as (
+                update users u set
+                    username = case when \(changes.changesUsername) then \(changes.username) else u.username end,
+                    timezone = case when now() at time zone \(changes.timezone) is null then u.timezone
+                        else \(changes.timezone) end
+                from caller where u.id = caller.user_id
+                returning \(User.json) as json
+            )
+            select changed.json from caller left join changed on true
+            """)
+        return .json("{\"user\":\(user)}")
+    } catch DatabaseError.refused("22023", _, _) {
+        throw Changes.unknownTimeZone
+    }
+}

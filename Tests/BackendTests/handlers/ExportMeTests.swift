@@ -1,0 +1,217 @@
+import Common
+import Foundation
+import TestSupport
+import Testing
+
+@Suite(.threads)
+struct ExportMeTests {
+    let backend: Backend
+    let person: Backend.Person
+    let database: Database
+
+    init() throws {
+        backend = try Backend(["READER_PATIENCE_SECONDS": "1"])
+        person = try backend.signIn()
+        database = backend.database.connect()
+    }
+
+    @Test
+    func `Everything of theirs is there, an object a line, and nothing of another's`() throws {
+        let other = try backend.signIn()
+        for somebody in [person, other] {
+            let room = try backend.room(somebody, ["title": "Travel"])
+            let reply = try backend.post("Hello, \"naïve\"\n😀", room, somebody)
+            try database.execute(
+                "with job as (delete from jobs) update messages set status = 'done' where id = \(reply)::uuid")
+            _ = try backend.call("regenerate-reply", room: room, message: reply, token: somebody.token)
+            try database.execute(
+                """
+                insert into summaries (user_id, chatroom_id, upto, content, tokens)
+                values (\(somebody.id), \(room), \(reply), 'They said hello', 3)
+                """)
+        }
+        let answer = try backend.call("export-me", token: person.token)
+        #expect(answer.status == 200 && answer.header("Content-Type") == "application/x-ndjson")
+        #expect(answer.header("Content-Disposition") == "attachment; filename=\"export.ndjson\"")
+        #expect(answer.header("X-Accel-Buffering") == "no" && answer.header("Content-Length") == nil)
+        #expect(answer.text.hasSuffix("\n"))
+        let lines = try answer.text.split(separator: "\n").map { try #require(JSONValue(Array($0.utf8))) }
+        let counts = Dictionary(grouping: lines) { $0["type"].text ?? "" }.mapValues(\.count)
+        #expect(
+            counts == [
+                "user": 1, "session": 1, "security_event": 2, "chatroom": 1, "message": 3, "branch": 2, "summary": 1,
+                "end": 1,
+            ])
+        #expect(lines.last?["type"] == "end" && lines[0]["type"] == "user" && lines[0]["mobile"].text == person.mobile)
+        let messages = lines.filter { $0["type"] == "message" }
+        #expect(messages.map { $0["content"].text } == ["Hello, \"naïve\"\n😀", "", ""])
+        #expect(Set(messages.map { $0["branch"].number }) == [0, 1])
+        #expect(!answer.text.contains(other.id) && !answer.text.contains(other.mobile))
+    }
+
+    @Test
+    func `Of a reply that is being written there is what has come`() throws {
+        let conversation = try Conversation()
+        let sent = try conversation.send("Hello")
+        try conversation.begin(sent.reply, deltas: [(1, 0, "so far")])
+        let answer = try conversation.backend.call("export-me", token: conversation.person.token)
+        #expect(answer.text.contains("\"content\":\"so far\",\"status\":\"running\""))
+    }
+
+    @Test
+    func `Hashes are not part of it`() throws {
+        let mobile = Backend.mobile()
+        _ = try backend.call("signup", body: ["mobile": .string(mobile), "password": "correct horse"])
+        let person = try backend.signIn(mobile: mobile)
+        let hashes = try database.rows(
+            String.self,
+            """
+            select password_hash from users where password_hash is not null
+            union all select refresh_hash from sessions union all select code_hash from otps
+            """)
+        #expect(hashes.count >= 4)
+        let text = try backend.call("export-me", token: person.token).text
+        #expect(!text.contains("_hash") && !text.contains("argon2"))
+        for hash in hashes { #expect(!text.contains(hash)) }
+    }
+
+    @Test
+    func `That it was taken is recorded for its owner`() throws {
+        _ = try backend.call("export-me", token: person.token, headers: ["User-Agent": "curl/8"])
+        let kept = try database.row(
+            String.self,
+            "select concat_ws(' ', kind, ip, user_agent) from security_events where kind = 'exported'")
+        #expect(kept == "exported 127.0.0.1 curl/8")
+    }
+
+    // MARK: Long ones
+
+    @Test
+    func `200 MB go through a process that stays under 30 MB`() throws {
+        try fill(20_000, of: 10_000)
+        var count = 0
+        let connection = try begin()
+        while let bytes = try connection.receive(1 << 20) { count += bytes.count }
+        #expect(count > 200_000_000)
+        let process = try backend.endpoint("export-me").processes[0]
+        let status = try String(contentsOfFile: "/proc/\(process.pid)/status", encoding: .utf8)
+        let peak = try #require(status.firstMatch(of: /VmHWM:\s*([0-9]+) kB/).flatMap { Int($0.output.1) })
+        #expect(peak < 30_000, "\(peak) kB at its peak")
+        print("export of \(count) bytes: \(peak) kB at the peak")
+    }
+
+    @Test
+    func `The longest messages there are do too`() throws {
+        // A control character takes six bytes in JSON.
+        try fill(200, of: 32_000, character: "\u{1}")
+        let answer = try backend.call("export-me", token: person.token)
+        #expect(answer.body.count > 200 * 32_000 * 6)
+        let process = try backend.endpoint("export-me").processes[0]
+        let status = try String(contentsOfFile: "/proc/\(process.pid)/status", encoding: .utf8)
+        let peak = try #require(status.firstMatch(of: /VmHWM:\s*([0-9]+) kB/).flatMap { Int($0.output.1) })
+        #expect(peak < 60_000, "\(peak) kB at its peak")
+    }
+
+    @Test
+    func `It is of one moment, however long it is read`() throws {
+        try fill(2_000, of: 10_000)
+        let connection = try begin()
+        var received = try #require(try connection.receive())
+        try eventually("its reader to be waited for") { try transactions() == 1 }
+        try fill(10, of: 10, named: "later")
+        try database.execute("delete from messages where content not like 'later%'")
+        while let bytes = try connection.receive() { received += bytes }
+        let text = String(decoding: try #require(FastCGI.output(in: received)), as: UTF8.self)
+        #expect(text.matches(of: /"type":"message"/).count == 2_000 && !text.contains("later"))
+    }
+
+    @Test
+    func `A reader who takes nothing any more is let go`() throws {
+        try fill(2_000, of: 10_000)
+        let connection = try begin()
+        _ = try connection.receive()
+        // The one process has others to see to.
+        let began = now()
+        #expect(try backend.call("export-me", token: backend.signIn().token).status == 200)
+        #expect((0.5..<10).contains(now() - began))
+        #expect(try transactions() == 0)
+        var received: [UInt8] = []
+        while let bytes = try connection.receive() { received += bytes }
+        #expect(FastCGI.output(in: received) == nil, "it ends as if it were whole")
+    }
+
+    @Test
+    func `So is one who takes it drop by drop`() throws {
+        try fill(4_000, of: 10_000)
+        let connection = try begin()
+        let began = now()
+        while try connection.receive(60_000) != nil, now() - began < 60 { usleep(100_000) }
+        #expect((19..<30).contains(now() - began))
+        #expect(try transactions() == 0)
+    }
+
+    @Test
+    func `One who leaves is not waited for`() throws {
+        try fill(2_000, of: 10_000)
+        let stranger = try backend.signIn()
+        _ = try backend.call("export-me", token: stranger.token)
+        let connection = try begin()
+        _ = try connection.receive()
+        connection.hangUp()
+        let began = now()
+        #expect(try backend.call("export-me", token: stranger.token).status == 200)
+        #expect(now() - began < 0.9)
+        #expect(try transactions() == 0)
+    }
+
+    @Test
+    func `Where Postgres is lost in the middle, the end is missing, and the next one is whole`() throws {
+        try fill(2_000, of: 10_000)
+        let connection = try begin()
+        var received = try #require(try connection.receive())
+        try eventually("its reader to be waited for") { try transactions() == 1 }
+        try database.execute(
+            """
+            select pg_terminate_backend(pid) from pg_stat_activity
+            where datname = current_database() and state = 'idle in transaction'
+            """)
+        while let bytes = try connection.receive() { received += bytes }
+        #expect(received.count > 1_000 && FastCGI.output(in: received) == nil)
+        // nginx takes a mere close for the end.
+        #expect(received.suffix(8) == [0, 0, 0, 0, 0, 0, 0, 0])
+        let process = try backend.endpoint("export-me").processes[0]
+        #expect(process.isRunning && process.error.contains("answer cut short"))
+        let answer = try backend.call("export-me", token: person.token)
+        #expect(answer.text.matches(of: /"type":"message"/).count == 2_000)
+    }
+
+    // MARK: -
+
+    private func fill(_ count: Int, of length: Int, character: String = "x", named name: String = "") throws {
+        try database.execute(
+            """
+            with room as (insert into chatrooms (user_id) values (\(person.id)) returning user_id, id)
+            insert into messages (user_id, chatroom_id, id, role, content, status, created_at)
+            select user_id, id, uuidv7(clock_timestamp()), 'user',
+                \(name) || repeat(\(character), \(length)::int), 'done', now()
+            from room cross join generate_series(1, \(count)::int)
+            """)
+    }
+
+    /// Asks for an export and leaves the reading to the test.
+    private func begin() throws -> FastCGI {
+        let connection = try FastCGI(backend.endpoint("export-me").listener.path)
+        connection.sendRequest(Backend.parameters(token: person.token))
+        return connection
+    }
+
+    /// Exports that are under way in Postgres.
+    private func transactions() throws -> Int {
+        try database.row(
+            Int.self,
+            """
+            select count(*) from pg_stat_activity
+            where datname = current_database() and state = 'idle in transaction'
+            """) ?? -1
+    }
+}
