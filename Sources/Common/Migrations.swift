@@ -23,6 +23,7 @@ public enum Migrations {
         ("otp_kind", PackageResources.otp_kind_sql),
         ("otp_jobs", PackageResources.otp_jobs_sql),
         ("deletion", PackageResources.deletion_sql),
+        ("idempotency", PackageResources.idempotency_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

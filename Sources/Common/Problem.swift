@@ -13,7 +13,7 @@ public struct Problem: Error, Sendable {
             self.detail = detail
         }
 
-        fileprivate init(_ field: String, _ detail: String) {
+        init(_ field: String, _ detail: String) {
             self.field = field
             self.detail = detail
         }

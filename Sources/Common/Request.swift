@@ -46,6 +46,12 @@ public struct Request {
         return nil
     }
 
+    /// A hash of what is sent besides the path: the query string, the body and its type.
+    var contentHash: String {
+        let parts = [parameter("QUERY_STRING") ?? "", parameter("CONTENT_TYPE") ?? ""]
+        return Sodium.sha256(parts.flatMap { Array($0.utf8) + [0] } + body).hex
+    }
+
     /// Whether `If-None-Match` names this ETag, weakly compared (RFC 9110, 13.1.2): nginx weakens it when it compresses.
     public func matches(etag: String) -> Bool {
         (header("IF_NONE_MATCH") ?? "").split(separator: ",").contains { entry in

@@ -52,6 +52,8 @@ public enum Settings {
     public static let models = Set(
         text("GEMINI_MODELS", default: "gemini-3.8-flash,gemini-3.5-flash-lite").split(separator: ",").map(String.init)
             + [model])
+    /// `off`: as many messages and requests as a user likes.
+    public static let limits = choice("LIMITS", ["on", "off"]) == "on"
     /// The worker's datagram socket, rung after a message is committed; empty: no doorbell, the worker polls.
     public static let doorbell = text("DOORBELL", default: "")
     /// How many requests that wait for something (`Prefer: wait`) one process holds; others are answered at once.
@@ -66,7 +68,7 @@ public enum Settings {
         _ = (databaseURL, preparedStatements, statementTimeout, databaseIdleSeconds, tokenKeys)
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
         _ = (heldRequests, readerPatience, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
-        _ = (otpPerAddressHour, otpPerDay, otpCountries)
+        _ = (otpPerAddressHour, otpPerDay, otpCountries, limits, Plan.basic, Plan.pro)
     }
 
     /// The value of a variable, or `default` where it is unset or empty.

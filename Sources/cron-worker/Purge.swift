@@ -27,6 +27,11 @@ enum Purge {
                 select key from login_failures where failed_at < now() - interval '1 day' and until < now()
                 limit 5000 for update skip locked)
             """,
+            """
+            delete from idempotency_keys where (user_id, key) in (
+                select user_id, key from idempotency_keys where created_at < now() - interval '1 day'
+                order by created_at limit 5000 for update skip locked)
+            """,
             "delete from unowned_events where id in (select id from unowned_events limit 5000)",
             // Of replies that are no more being written: a worker wrote what was cancelled at that moment.
             """

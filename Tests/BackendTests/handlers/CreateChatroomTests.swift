@@ -57,6 +57,25 @@ struct CreateChatroomTests {
     }
 
     @Test
+    func `A model that the plan does not include is refused, until it does`() throws {
+        let backend = try Backend([
+            "GEMINI_MODELS": "gemini-3.8-flash,gemini-3.5-flash-lite,gemini-3.8-pro",
+            "PLAN_BASIC_MODELS": "gemini-3.5-flash-lite",
+        ])
+        let person = try backend.signIn()
+        func create(_ model: String) throws -> Answer {
+            try backend.call("create-chatroom", token: person.token, body: ["model": .string(model)])
+        }
+        // The model for rooms that chose none is everybody's.
+        for model in ["gemini-3.5-flash-lite", "gemini-3.8-flash"] { #expect(try create(model).status == 201) }
+        expectProblem(try create("gemini-3.8-pro"), 402, "plan_forbids")
+        let database = backend.database.connect()
+        #expect(try database.row(Int.self, "select count(*) from chatrooms") == 2)
+        try database.execute("update users set tier = 'pro'")
+        #expect(try create("gemini-3.8-pro").json["model"] == "gemini-3.8-pro")
+    }
+
+    @Test
     func `Text comes back as it was sent`() throws {
         let title = #"quote " backslash \ newline \#n emoji 👩‍👩‍👧 Ω ; drop table users; -- $1 {} "#
         let room = try create(["title": .string(title), "unknown": [1, 2]])

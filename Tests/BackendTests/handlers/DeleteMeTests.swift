@@ -224,6 +224,8 @@ struct DeleteMeTests {
         let person = try backend.signIn(mobile: mobile)
         guard isAnswered else { return person }
         let room = try backend.room(person, ["title": "Travel"])
+        _ = try backend.call(
+            "create-chatroom", token: person.token, body: [:], headers: ["Idempotency-Key": "once"])
         let reply = try backend.post("Hello", room, person)
         let database = backend.database.connect()
         try database.execute(

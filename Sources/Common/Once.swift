@@ -1,0 +1,113 @@
+/// A request that is carried out once, however often it is sent with the same `Idempotency-Key`: for a day, a repeat of it gets
+/// the first answer again.
+///
+///     let once = try request.once(caller, "create-chatroom")
+///     return try once.answer(from: database) {
+///         try database.row(Made.self, """
+///             with caller as (\(caller.live) and \(once.isFirst)), made as (insert … returning *),
+///             kept as (\(once.keep("select user_id, to_json(…) from made")))
+///             select … from made
+///             """)
+///     } as: { made in .json(…) }
+///
+/// What is kept is in the transaction of the work. Refusals are not kept: the request may be sent again when its time has come.
+/// Without the header all of this is nothing.
+public struct Once: Sendable {
+    private let caller: Caller
+    private let key: String?
+    private let endpoint: String
+    private let hash: String
+
+    fileprivate init(caller: Caller, key: String?, endpoint: String, hash: String) {
+        (self.caller, self.key, self.endpoint, self.hash) = (caller, key, endpoint, hash)
+    }
+
+    /// A condition on the caller: that nothing has come of this request yet. Whoever repeats it while it is being carried out
+    /// waits here.
+    public var isFirst: SQL {
+        guard let key else { return "true" }
+        return "is_first(user_id, \(key))"
+    }
+
+    /// Keeps what came of it, as a part of the statement that does the work.
+    /// - Parameter rows: selects the user's id and a JSON value that the answer can be made of again; no row where the request
+    ///   was refused.
+    public func keep(_ rows: SQL) -> SQL {
+        guard let key else { return "select" }
+        // What is there already is older than a day.
+        return """
+            insert into idempotency_keys as k (user_id, key, endpoint, body_hash, answer)
+            select o.user_id, \(key), \(endpoint), \(hash), o.answer from (\(rows)) o (user_id, answer)
+            on conflict (user_id, key) do update set endpoint = excluded.endpoint, body_hash = excluded.body_hash,
+                answer = excluded.answer, created_at = excluded.created_at
+            """
+    }
+
+    /// The answer, made of what the work gives, or of what it gave the first time. The work does nothing where `isFirst` does
+    /// not hold, and throws a problem, as it does where there is no caller.
+    public func answer<Value: Decodable>(
+        from database: Database, _ work: () throws -> Value, as response: (Value) throws -> Response
+    ) throws -> Response {
+        do {
+            return try response(try work())
+        } catch let problem as Problem where key != nil {
+            guard let kept = try kept(database) else { throw problem }
+            guard kept.isSame else { throw Problem.idempotencyMismatch }
+            var response = try response(try JSON.decode(Value.self, Array(kept.answer.utf8)))
+            response.headers.append(("Idempotent-Replay", "true"))
+            return response
+        } catch DatabaseError.refused("55P03", _, _) where key != nil {
+            throw Problem.idempotencyRunning
+        }
+    }
+
+    private struct Kept: Decodable {
+        let isSame: Bool
+        let answer: String
+
+        enum CodingKeys: String, CodingKey {
+            case answer
+            case isSame = "is_same"
+        }
+    }
+
+    private func kept(_ database: Database) throws -> Kept? {
+        try database.row(
+            Kept.self,
+            """
+            with caller as (\(caller.live))
+            select k.endpoint = \(endpoint) and k.body_hash = \(hash) as is_same, k.answer
+            from caller join idempotency_keys k
+                on k.user_id = caller.user_id and k.key = \(key) and k.created_at > now() - interval '1 day'
+            """)
+    }
+}
+
+extension Request {
+    /// How the caller's repeats of this request are known; 400 where their `Idempotency-Key` is none.
+    /// - Parameters:
+    ///   - endpoint: its name.
+    ///   - path: the ids of its path.
+    public func once(_ caller: Caller, _ endpoint: String, _ path: ID...) throws -> Once {
+        guard let key = header("IDEMPOTENCY_KEY") else {
+            return Once(caller: caller, key: nil, endpoint: endpoint, hash: "")
+        }
+        guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
+            throw Problem.idempotencyKeyMalformed
+        }
+        return Once(
+            caller: caller, key: key, endpoint: ([endpoint] + path.map(\.text)).joined(separator: " "),
+            hash: contentHash)
+    }
+}
+
+extension Problem {
+    static let idempotencyKeyMalformed = Problem(
+        400, "idempotency_key_malformed", "Idempotency-Key must have 1 to 255 printable ASCII characters.")
+    static let idempotencyMismatch = Problem(
+        422, "idempotency_mismatch", "This Idempotency-Key has been used for another request.",
+        fields: [.init("Idempotency-Key", "has been used for another request")])
+    static let idempotencyRunning = Problem(
+        409, "idempotency_running", "A request with this Idempotency-Key is being carried out; send it again.",
+        headers: [("Retry-After", "1")])
+}

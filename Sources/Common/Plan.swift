@@ -1,0 +1,47 @@
+/// What a tier is allowed, as the operator set it.
+public struct Plan: Sendable {
+    /// Messages in a day of the user's, and in any minute; 0: as many as they like.
+    public let messagesPerDay: Int
+    public let messagesPerMinute: Int
+    /// Tokens of a conversation that go along with a message, and of a reply; 0: as the model is set.
+    public let contextTokens: Int
+    public let outputTokens: Int
+    /// Models that a room may choose. The one for rooms that chose none is among them.
+    public let models: [String]
+
+    public static let basic = Plan("BASIC", perDay: 5, perMinute: 10, context: 16_000, output: 8_192)
+    public static let pro = Plan("PRO", perDay: 1_000, perMinute: 60, context: 0, output: 0)
+
+    /// That of a tier, by its name.
+    public static func of(tier: String) -> Plan { tier == "pro" ? pro : basic }
+
+    private init(_ name: String, perDay: Int, perMinute: Int, context: Int, output: Int) {
+        func number(_ what: String, _ value: Int) -> Int {
+            Settings.number("PLAN_\(name)_\(what)", default: value, in: 0...1_000_000)
+        }
+        let (perDay, perMinute) = (number("MESSAGES_PER_DAY", perDay), number("MESSAGES_PER_MINUTE", perMinute))
+        messagesPerDay = Settings.limits ? perDay : 0
+        messagesPerMinute = Settings.limits ? perMinute : 0
+        contextTokens = number("CONTEXT_TOKENS", context)
+        outputTokens = number("OUTPUT_TOKENS", output)
+        let setting = "PLAN_\(name)_MODELS"
+        let models = Set(Settings.text(setting, default: "").split(separator: ",").map(String.init))
+        guard models.isSubset(of: Settings.models) else {
+            Settings.refuse("\(setting) must be of GEMINI_MODELS, not \(models.subtracting(Settings.models).sorted())")
+        }
+        self.models = (models.isEmpty ? Settings.models : models.union([Settings.model])).sorted()
+    }
+
+    // MARK: SQL, of the table `users` under the name `u`
+
+    /// Whether the plan of the user `u` allows a room to choose this model, or none.
+    public static func allows(_ model: Model?) -> SQL { "(\(model)::text is null or \(model) = any(\(models)))" }
+
+    private static let models: SQL =
+        "case \(User.tier) when 'pro' then \(pro.models)::text[] else \(basic.models)::text[] end"
+}
+
+extension Problem {
+    /// The caller's plan does not go so far.
+    public static let planForbids = Problem(402, "plan_forbids", "Your plan does not include this model.")
+}
