@@ -51,6 +51,9 @@ let package = Package(
         .executableTarget(
             name: "cron-worker",
             dependencies: ["Common", "Upstream", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        // Small because it is alone: no library is shared, and nothing of Swift's is linked into it.
+        .executableTarget(
+            name: "doze", linkerSettings: [.unsafeFlags(["-static-executable", "-nostartfiles"])]),
         .target(name: "TestSupport", dependencies: ["Common"], path: "Tests/Support"),
         .testTarget(name: "BackendTests", dependencies: ["Common", "TestSupport"], path: "Tests/BackendTests"),
     ]

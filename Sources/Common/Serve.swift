@@ -77,9 +77,12 @@ private struct Server {
     @discardableResult
     private mutating func waitForNews(_ poller: Poller) -> [Int32] {
         guard !held.isEmpty else {
-            let idle = database.descriptor == nil ? -1 : Settings.databaseIdleSeconds * 1_000
-            let ready = poller.wait(milliseconds: idle)
-            if ready.isEmpty { database.close() }
+            let hasToGive = database.descriptor != nil || Doze.isPossible
+            let ready = poller.wait(milliseconds: hasToGive ? Settings.idleSeconds * 1_000 : -1)
+            if ready.isEmpty {
+                database.close()
+                Doze.begin()
+            }
             _ = news(among: ready)
             return ready
         }

@@ -11,7 +11,7 @@ public enum Settings {
     /// Milliseconds until a statement is given up, cancelled, and answered with 503.
     public static let statementTimeout = number("STATEMENT_TIMEOUT_MS", default: 5_000, in: 100...600_000)
     /// Seconds after which an idle process closes its connection.
-    public static let databaseIdleSeconds = number("DATABASE_IDLE_SECONDS", default: 60, in: 1...86_400)
+    public static let idleSeconds = number("IDLE_SECONDS", default: 60, in: 1...86_400)
     /// `kid:base64,…`: the first key signs, all of them verify, so that keys rotate without signing anybody out.
     public static let tokenKeys = TokenKey.list(text("TOKEN_KEYS", default: ""))
     /// Seconds that an access token is good for.
@@ -65,7 +65,7 @@ public enum Settings {
 
     /// Reads what every handler depends on, so that a bad value shows at the start and not in the first request.
     public static func check() {
-        _ = (databaseURL, preparedStatements, statementTimeout, databaseIdleSeconds, tokenKeys)
+        _ = (databaseURL, preparedStatements, statementTimeout, idleSeconds, tokenKeys)
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
         _ = (heldRequests, readerPatience, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
         _ = (otpPerAddressHour, otpPerDay, otpCountries, limits, Plan.basic, Plan.pro)

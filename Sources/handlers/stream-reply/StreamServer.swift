@@ -75,7 +75,10 @@ final class StreamServer {
     /// Waits until there is something to do, and does it; the descriptors that are ready.
     private func turn() -> [Int32] {
         let events = poller.events(within: patience())
-        if events.isEmpty, streams.isEmpty { replies.close() }
+        if events.isEmpty, streams.isEmpty {
+            replies.close()
+            Doze.begin()
+        }
         attend(events)
         hear()
         listen()
@@ -92,7 +95,9 @@ final class StreamServer {
 
     /// How long there is nothing to do, in milliseconds.
     private func patience() -> Int {
-        guard !streams.isEmpty else { return replies.descriptor == nil ? -1 : Settings.databaseIdleSeconds * 1_000 }
+        guard !streams.isEmpty else {
+            return replies.descriptor == nil && !Doze.isPossible ? -1 : Settings.idleSeconds * 1_000
+        }
         var next = nextLook
         if !due.isEmpty || !quiet.isEmpty { next = nextNews }
         if !ending.isEmpty { next = 0 }

@@ -272,7 +272,7 @@ struct ServeTests {
 
     @Test
     func `The connection to Postgres is closed when it is idle for long`() throws {
-        let backend = try Backend(["DATABASE_IDLE_SECONDS": "1"])
+        let backend = try Backend(["IDLE_SECONDS": "1"])
         let person = try backend.signIn()
         #expect(try backend.call("get-me", token: person.token).status == 200)
         let database = backend.database.connect()
@@ -285,6 +285,48 @@ struct ServeTests {
                 """) == 0
         }
         #expect(try backend.call("get-me", token: person.token).status == 200)
+    }
+
+    @Test
+    func `A process that nothing has come for lets go of its memory, and of no connection that comes then`() throws {
+        let backend = try Backend(["IDLE_SECONDS": "1", "DOZE": "\(Executable.folder)/doze"])
+        let person = try backend.signIn()
+        for name in ["get-me", "stream-reply"] {
+            #expect(try backend.call(name, token: person.token).status != 503)
+            let process = try backend.endpoint(name).processes[0]
+            for _ in 0..<3 {
+                try eventually("\(name) to doze", within: 15) { try program(process) == "doze" }
+                let memory = try String(contentsOfFile: "/proc/\(process.pid)/smaps_rollup", encoding: .utf8)
+                let kilobytes = try #require(memory.firstMatch(of: /Pss: +(\d+) kB/)).output.1
+                #expect(Int(kilobytes) ?? .max < 500, "\(name) holds \(kilobytes) kB")
+                #expect(try backend.call(name, token: person.token).status != 503)
+                #expect(try program(process) == name)
+            }
+            process.terminate()
+            #expect(try process.wait() == .code(0))
+        }
+        try backend.revive("get-me")
+        let process = try backend.endpoint("get-me").processes[0]
+        try eventually("it to doze again", within: 15) { try program(process) == "doze" }
+        process.terminate()
+        #expect(try process.wait() == .signal(SIGTERM))
+    }
+
+    @Test
+    func `One that holds a request does not doze`() throws {
+        let backend = try Backend(["IDLE_SECONDS": "1", "DOZE": "\(Executable.folder)/doze"])
+        let person = try backend.signIn()
+        let room = try backend.room(person)
+        let reply = try backend.post("Hello", room, person)
+        let answer = try backend.call(
+            "get-message", room: room, message: reply, token: person.token, headers: ["Prefer": "wait=3"])
+        #expect(answer.status == 200 && answer.json["status"] == "queued")
+    }
+
+    /// What a process is now.
+    private func program(_ process: Executable) throws -> String {
+        try String(contentsOfFile: "/proc/\(process.pid)/comm", encoding: .utf8)
+            .trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     // MARK: CGI
