@@ -1,0 +1,108 @@
+// Pictures and PDFs that go along with a message.
+
+import { isMissing, request } from './api.js';
+import { h, icon, iconButton } from './dom.js';
+import { json, newKey } from './http.js';
+import { notice, noticeProblem } from './notices.js';
+
+const types = ['image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/heic', 'image/heif', 'application/pdf'];
+
+/** Those of a message that is being written: sent to the server at once, chosen by the button, pasted or dropped. */
+export class Attachments {
+    #all = [];
+    #onchange;
+
+    constructor(onchange) {
+        this.#onchange = onchange;
+        const input = h('input', { type: 'file', accept: types.join(','), multiple: true, hidden: true, onchange: () => { this.add(input.files); input.value = ''; } });
+        this.button = h('span', {}, input, iconButton('clip', 'Attach pictures or PDFs', () => input.click()));
+        this.list = h('ul', { class: 'attachments', 'aria-label': 'Attachments', hidden: true });
+    }
+
+    get areReady() { return this.#all.every(({ id }) => id); }
+
+    /** Hands over those that are there, and begins anew. */
+    take() {
+        const taken = this.#all.map(({ id, media_type, bytes, name }) => ({ id, media_type, bytes, name }));
+        this.#all = [];
+        this.#changed();
+        return taken;
+    }
+
+    /** Files that come with a paste or a drop; then nothing else of it is wanted. */
+    takeFrom(data, event) {
+        const files = [...data.files];
+        if (!files.length) return;
+        event.preventDefault();
+        this.add(files);
+    }
+
+    add(files) {
+        for (const file of files) {
+            if (types.includes(file.type)) this.#send(file);
+            else notice(`${file.name} is neither a picture nor a PDF.`);
+        }
+    }
+
+    async #send(file) {
+        const attachment = { name: file.name, media_type: file.type };
+        attachment.item = h('li', { 'aria-busy': 'true' }, file.type.startsWith('image/') ? picture(URL.createObjectURL(file), '') : icon('file'),
+            h('span', {}, file.name), iconButton('close', `Remove ${file.name}`, () => this.#remove(attachment)));
+        this.#all.push(attachment);
+        this.#changed();
+        try {
+            const answer = await json(await request('POST', `/attachment?name=${encodeURIComponent(file.name)}`,
+                { body: file, headers: { 'Content-Type': file.type }, key: newKey(), patience: 120_000 }));
+            Object.assign(attachment, answer);
+            attachment.item.ariaBusy = 'false';
+        } catch (problem) {
+            this.#all = this.#all.filter((other) => other !== attachment);
+            if (isMissing(problem)) notice('Files are not taken here.');
+            else noticeProblem(problem);
+        }
+        this.#changed();
+    }
+
+    #remove(attachment) {
+        this.#all = this.#all.filter((other) => other !== attachment);
+        this.#changed();
+        // Whether it works is of no account: what no message has is removed by the server in time.
+        if (attachment.id) request('DELETE', `/attachment/${attachment.id}`).catch(() => {});
+    }
+
+    #changed() {
+        this.list.replaceChildren(...this.#all.map(({ item }) => item));
+        this.list.hidden = !this.#all.length;
+        this.#onchange();
+    }
+}
+
+/** A picture that lets go of its memory once it is drawn. */
+const picture = (src, alt) => h('img', { src, alt, onload: ({ target }) => URL.revokeObjectURL(target.src) });
+
+/** The attachments of a message that was sent, as a list. */
+export function attachmentList(attachments) {
+    return h('ul', { class: 'attachments', 'aria-label': 'Attachments' }, attachments.map(({ id, media_type, name }) => {
+        const label = name || (media_type === 'application/pdf' ? 'PDF' : 'Picture');
+        const open = h('button', { type: 'button', class: 'quiet', onclick: () => download(id, label) }, icon('file'), h('span', {}, label));
+        if (media_type.startsWith('image/')) blobOf(id).then((blob) => open.firstChild.replaceWith(picture(URL.createObjectURL(blob), '')), () => {});
+        return h('li', {}, open);
+    }));
+}
+
+const blobOf = async (id) => (await request('GET', `/attachment/${id}`, { patience: 120_000 })).blob();
+
+async function download(id, name) {
+    try {
+        save(await blobOf(id), name);
+    } catch (problem) {
+        noticeProblem(problem);
+    }
+}
+
+/** Has the browser keep a blob as a file. */
+export function save(blob, name) {
+    const link = h('a', { href: URL.createObjectURL(blob), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

@@ -1,0 +1,97 @@
+// One message, as it stands in the conversation.
+
+import { attachmentList } from './attachments.js';
+import { h, icon, iconButton, said } from './dom.js';
+import { announce } from './notices.js';
+import { renderMarkdown } from './markdown.js';
+import { modelName } from './models.js';
+
+const isUnfinished = ({ status }) => status === 'queued' || status === 'running';
+
+export class MessageView {
+    /** @param on What can be done with it: edit(view, content), regenerate(view), choose(id), retry(view). */
+    constructor(message, on) {
+        this.on = on;
+        this.element = h('li', { class: `message of-${message.role}`, tabindex: -1 });
+        this.body = h('div', { class: message.role === 'model' ? 'body markdown' : 'body' });
+        this.foot = h('div', { class: 'message-foot' });
+        this.element.append(h('h2', { class: 'unseen' }, message.role === 'model' ? 'Reply' : 'You'), this.body, this.foot);
+        this.update(message);
+    }
+
+    /** Shows the message as it is now. What of its text stands there already stays. */
+    update(message) {
+        this.message = message;
+        const isReply = message.role === 'model';
+        this.element.id = message.id ? `message-${message.id}` : '';
+        this.element.classList.toggle('is-waiting', isReply && isUnfinished(message) && !message.content);
+        this.element.classList.toggle('is-sending', message.status === 'sending');
+        this.body.ariaBusy = isReply && isUnfinished(message) ? 'true' : null;
+        if (isReply) this.showText(message.content);
+        else this.body.replaceChildren(h('p', {}, message.content), ...(message.attachments?.length ? [attachmentList(message.attachments)] : []));
+        this.foot.replaceChildren(...this.#state(message), ...(message.id && !isUnfinished(message) ? this.#actions(message) : []));
+    }
+
+    showText(text) {
+        this.element.classList.toggle('is-waiting', !text && isUnfinished(this.message));
+        return renderMarkdown(text, this.body);
+    }
+
+    #state({ role, status, error }) {
+        if (status === 'sending') return [h('span', { class: 'state' }, 'Sending…')];
+        if (status === 'cancelled') return [h('span', { class: 'state' }, 'Stopped')];
+        if (status === 'failed') return [h('span', { class: 'state is-bad' }, icon('alert'), error?.detail ?? 'No reply came.')];
+        if (status === 'queued' && role === 'model') return [h('span', { class: 'state' }, 'Waiting for the reply…')];
+        return [];
+    }
+
+    #actions(message) {
+        const { role, model, usage, siblings, completed_at } = message;
+        const about = role === 'model' && model && [modelName(model), usage && `${usage.total_tokens} tokens`].filter(Boolean).join(' · ');
+        return [
+            siblings && this.#siblings(siblings),
+            message.content && iconButton('copy', 'Copy', ({ currentTarget }) => this.#copy(currentTarget)),
+            role === 'user' && iconButton('pencil', 'Edit', () => this.#edit()),
+            role === 'model' && iconButton('again', 'Ask again', () => this.on.regenerate(this)),
+            about && h('span', { class: 'about', title: completed_at && said(completed_at) }, about),
+        ].filter(Boolean);
+    }
+
+    #siblings({ count, number, ids }) {
+        const step = (name, label, to) => iconButton(name, label, () => this.on.choose(ids[to]), { disabled: !(to in ids) });
+        return h('span', { class: 'siblings', role: 'group', 'aria-label': 'Versions' },
+            step('left', 'Version before', number - 2), h('span', {}, `${number} / ${count}`), step('right', 'Version after', number));
+    }
+
+    async #copy(button) {
+        try {
+            await navigator.clipboard.writeText(this.message.content);
+            button.replaceChildren(icon('check'));
+            announce('Copied.');
+        } catch {
+            announce('The browser does not let this be copied.');
+        }
+        setTimeout(() => button.replaceChildren(icon('copy')), 2_000);
+    }
+
+    #edit() {
+        const done = () => { this.update(this.message); this.element.querySelector('[aria-label=Edit]')?.focus(); };
+        const field = h('textarea', { 'aria-label': 'Your message', maxlength: 32_000, rows: Math.min(12, this.message.content.split('\n').length + 1) });
+        field.value = this.message.content;
+        const submit = (event) => {
+            event.preventDefault();
+            const content = field.value.trim();
+            if (content && content !== this.message.content) this.on.edit(this, content);
+            else done();
+        };
+        this.body.replaceChildren(h('form', {
+            class: 'edit', onsubmit: submit,
+            onkeydown: (event) => {
+                if (event.key === 'Escape') done();
+                if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) submit(event);
+            },
+        }, field, h('div', { class: 'actions' }, h('button', { type: 'button', class: 'quiet', onclick: done }, 'Cancel'), h('button', { class: 'primary' }, 'Ask this instead'))));
+        this.foot.replaceChildren();
+        field.focus();
+    }
+}
