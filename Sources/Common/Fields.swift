@@ -84,6 +84,19 @@ public enum NewPasswordRule: TextRule {
     }
 }
 
+/// For how many days messages are kept.
+public struct RetentionDays: Decodable, SQLValue {
+    public let days: Int
+    public var sqlText: String { days.sqlText }
+
+    public init(from decoder: any Decoder) throws {
+        guard let days = try? decoder.singleValueContainer().decode(Int.self), (1...3_650).contains(days) else {
+            throw Problem.Field("must be a whole number from 1 to 3650", at: decoder.codingPath)
+        }
+        self.days = days
+    }
+}
+
 /// A model that the operator allows.
 public enum ModelRule: TextRule {
     public static let length = 1...100

@@ -19,6 +19,14 @@ public enum Message {
         ) j)
         """
 
+    /// The message `m` of the caller's with this id, as what is joined to `caller`; not where its room is in the trash.
+    public static func found(_ id: ID, in room: ID) -> SQL {
+        """
+        messages m on m.user_id = caller.user_id and m.chatroom_id = \(room) and m.id = \(id) and exists (
+            select from chatrooms r where r.user_id = m.user_id and r.id = m.chatroom_id and r.deleted_at is null)
+        """
+    }
+
     /// Whether the message `m` is part of what was said: replies that never came are not.
     public static let isSaid: SQL = "(m.status = 'done' or m.status = 'cancelled' and m.content <> '')"
 

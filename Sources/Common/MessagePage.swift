@@ -9,15 +9,16 @@ public struct MessagePage {
         let message: String?
     }
 
-    /// Reads it; 404 where the room is not the caller's.
-    public init(_ page: Page, of room: ID, caller: Caller, database: Database) throws {
+    /// Reads the one that is asked for; 404 where the room is not the caller's.
+    public init(_ request: Request, of room: ID, caller: Caller, database: Database) throws {
+        let page = try Page(request, of: "messages \(room)", caller: caller, keys: 1)
         let rows = try database.rows(
             Row.self,
             """
             with caller as (\(caller.live))
             select r.id as room, m.id, \(Message.json) as message
             from caller
-            left join chatrooms r on r.user_id = caller.user_id and r.id = \(room)
+            left join \(Chatroom.found(room))
             left join lateral (
                 select * from messages m
                 where m.user_id = r.user_id and m.chatroom_id = r.id and \(Message.isOn("r.branch"))

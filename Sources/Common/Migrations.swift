@@ -24,6 +24,7 @@ public enum Migrations {
         ("otp_jobs", PackageResources.otp_jobs_sql),
         ("deletion", PackageResources.deletion_sql),
         ("idempotency", PackageResources.idempotency_sql),
+        ("rooms", PackageResources.rooms_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

@@ -54,6 +54,8 @@ public enum Settings {
             + [model])
     /// `off`: as many messages and requests as a user likes.
     public static let limits = choice("LIMITS", ["on", "off"]) == "on"
+    /// Days for which a room in the trash can be restored.
+    public static let trashDays = number("TRASH_DAYS", default: 30, in: 1...3_650)
     /// The worker's datagram socket, rung after a message is committed; empty: no doorbell, the worker polls.
     public static let doorbell = text("DOORBELL", default: "")
     /// How many requests that wait for something (`Prefer: wait`) one process holds; others are answered at once.
@@ -68,7 +70,7 @@ public enum Settings {
         _ = (databaseURL, preparedStatements, statementTimeout, idleSeconds, tokenKeys)
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
         _ = (heldRequests, readerPatience, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
-        _ = (otpPerAddressHour, otpPerDay, otpCountries, limits, Plan.basic, Plan.pro)
+        _ = (otpPerAddressHour, otpPerDay, otpCountries, limits, trashDays, Plan.basic, Plan.pro)
     }
 
     /// The value of a variable, or `default` where it is unset or empty.

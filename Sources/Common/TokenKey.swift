@@ -8,6 +8,8 @@ public struct TokenKey: Sendable {
     let otpSecret: [UInt8]
     /// For refresh tokens: a third one.
     let refreshSecret: [UInt8]
+    /// For cursors of lists: a fourth.
+    let cursorSecret: [UInt8]
 
     /// HS256 (RFC 7518, 3.2), or EdDSA (RFC 8037), which others can verify too.
     private enum Algorithm: Sendable {
@@ -22,6 +24,7 @@ public struct TokenKey: Sendable {
         header = Sodium.base64url(#"{"alg":"\#(name)","kid":"\#(kid)","typ":"at+jwt"}"#.utf8)
         otpSecret = Sodium.hmac("one-time password".utf8, key: secret)
         refreshSecret = Sodium.hmac("refresh token".utf8, key: secret)
+        cursorSecret = Sodium.hmac("cursor".utf8, key: secret)
     }
 
     func signature(of message: some Collection<UInt8>) -> [UInt8] {

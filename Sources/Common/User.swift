@@ -9,8 +9,8 @@ public enum User {
     /// rows only to encode them again took more than half of a small request's time (65 of 108 µs in the handler).
     public static let json: SQL = """
         (select row_to_json(j) from (select
-            u.id, u.mobile, u.username, u.timezone, \(tier) as tier, u.mobile_verified_at is not null as mobile_verified,
-            u.created_at
+            u.id, u.mobile, u.username, u.timezone, u.retention_days, \(tier) as tier,
+            u.mobile_verified_at is not null as mobile_verified, u.created_at
         ) j)
         """
 }

@@ -89,7 +89,7 @@ struct Chores {
                 \(all.map { $0.1.reply.branch })::int[], \(all.map { $0.1.reply.conversation.outgrown })::uuid[]
             ) c (kind, user_id, room, branch, upto)
             cross join lateral (select md5(c.kind || c.room)::uuid as lane) k
-            join chatrooms r on r.user_id = c.user_id and r.id = c.room
+            join chatrooms r on r.user_id = c.user_id and r.id = c.room and r.deleted_at is null
             for key share of r
             on conflict do nothing
             """)

@@ -38,6 +38,8 @@ struct StrangersTests {
         for party in [mine, theirs] {
             for (room, reply) in zip(party.rooms, party.replies) { _ = try backend.reply(reply, room, party.person) }
         }
+        let isOfTrash = Self.trash.contains(route.name)
+        if isOfTrash { for party in [mine, theirs] { try party.throwAway(backend) } }
         let nowhere = "00000000-0000-7000-8000-000000000000"
         var places: [(what: String, room: String, message: String)] = [
             ("their room", theirs.rooms[0], theirs.replies[0]), ("no room", nowhere, mine.replies[0]),
@@ -76,6 +78,23 @@ struct StrangersTests {
         withExtendedLifetime(worker) {}
     }
 
+    /// Those that are for rooms in the trash, and for no others.
+    static let trash = ["restore-chatroom", "purge-chatroom"]
+
+    @Test(arguments: routes)
+    func `A room in the trash is nowhere but there`(route: Route) throws {
+        let backend = try Backend()
+        let mine = try Party(backend)
+        let worker = try backend.worker()
+        for (room, reply) in zip(mine.rooms, mine.replies) { _ = try backend.reply(reply, room, mine.person) }
+        if !Self.trash.contains(route.name) { try mine.throwAway(backend) }
+        let before = try backend.database.dump().filter { !$0.hasPrefix("workers ") }.sorted()
+        let answer = try call(route, backend, room: mine.rooms[0], message: mine.replies[0], by: mine.person)
+        expectProblem(answer, 404, "not_found", route.name)
+        #expect(try backend.database.dump().filter { !$0.hasPrefix("workers ") }.sorted() == before)
+        withExtendedLifetime(worker) {}
+    }
+
     /// Somebody with two rooms and a reply in each.
     private struct Party {
         let person: Backend.Person
@@ -87,6 +106,13 @@ struct StrangersTests {
             rooms = try (0..<2).map { _ in try backend.room(person) }
             replies = try rooms.map { try backend.post("Hello", $0, person) }
             self.person = person
+        }
+
+        func throwAway(_ backend: Backend) throws {
+            for room in rooms {
+                let answer = try backend.call("delete-chatroom", room: room, token: person.token)
+                #expect(answer.status == 204, "\(answer.text)")
+            }
         }
     }
 

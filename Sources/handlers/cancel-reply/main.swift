@@ -15,7 +15,8 @@ serve { request, database in
         """
         with caller as (\(caller.live))
         select m.role, \(Message.json) as json
-        from caller left join lateral cancel_reply(caller.user_id, \(room), \(id)) m on true
+        from caller left join \(Chatroom.found(room))
+        left join lateral cancel_reply(r.user_id, r.id, \(id)) m on true
         """)
     guard let message else { throw Problem.sessionEnded }
     guard let role = message.role else { throw Problem.notFound }

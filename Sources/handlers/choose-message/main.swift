@@ -9,7 +9,7 @@ serve { request, database in
         """
         with caller as (\(caller.live)), m as (
             select m.* from caller
-            join messages m on m.user_id = caller.user_id and m.chatroom_id = \(room) and m.id = \(id)
+            join \(Message.found(id, in: room))
         ), branch as (
             select b.user_id, b.chatroom_id, b.id
             from m join branches b on b.user_id = m.user_id and b.chatroom_id = m.chatroom_id

@@ -26,7 +26,7 @@ serve { request, database in
             """
             with caller as (\(caller.live)), old as (
                 select m.user_id, m.chatroom_id, m.role, coalesce(m.variant_of, m.id) as original
-                from caller join messages m on m.user_id = caller.user_id and m.chatroom_id = \(room) and m.id = \(id)
+                from caller join \(Message.found(id, in: room))
             ), new as (
                 select o.user_id, o.chatroom_id, o.original, f.*, uuidv7(f.at + interval '1 microsecond') as reply
                 from old o cross join lateral fork(o.user_id, o.chatroom_id, o.original) f where o.role = 'user'

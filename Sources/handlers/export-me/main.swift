@@ -4,7 +4,8 @@ import Common
 func lines(of user: ID) -> SQL {
     """
     select row_to_json(j)::text from (
-        select 'user' as type, u.id, u.mobile, u.username, u.timezone, u.tier, u.mobile_verified_at, u.created_at
+        select 'user' as type, u.id, u.mobile, u.username, u.timezone, u.retention_days, u.tier, u.mobile_verified_at,
+            u.created_at
         from users u where u.id = \(user)
     ) j
     union all
@@ -21,7 +22,7 @@ func lines(of user: ID) -> SQL {
     union all
     select row_to_json(j)::text from (
         select 'chatroom' as type, r.id, r.title, r.model, r.system_instruction, r.pinned, r.archived, r.branch,
-            r.created_at, r.changed_at
+            r.retention_days, r.created_at, r.changed_at, r.deleted_at
         from chatrooms r where r.user_id = \(user) order by r.id
     ) j
     union all

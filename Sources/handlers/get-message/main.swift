@@ -21,7 +21,7 @@ serve { request, database in
         with caller as (\(caller.live))
         select m.status, \(Place.position) as position, \(Place.seconds) as seconds,
             case when not (\(waitsForEnd)::bool and m.status in ('queued', 'running')) then \(Message.json) end as message
-        from caller left join messages m on m.user_id = caller.user_id and m.chatroom_id = \(room) and m.id = \(id)
+        from caller left join \(Message.found(id, in: room))
         left join lateral (\(Place.columns(!waitsForEnd))) p on true
         """)
     guard let found else { throw Problem.sessionEnded }

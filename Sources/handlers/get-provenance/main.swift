@@ -36,7 +36,7 @@ serve { request, database in
         """
         with caller as (\(caller.live))
         select m.role, \(provenance) as json
-        from caller left join messages m on m.user_id = caller.user_id and m.chatroom_id = \(room) and m.id = \(id)
+        from caller left join \(Message.found(id, in: room))
         """)
     guard let found else { throw Problem.sessionEnded }
     guard let role = found.role else { throw Problem.notFound }

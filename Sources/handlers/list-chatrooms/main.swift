@@ -8,9 +8,12 @@ struct CachedList: Decodable {
 
 struct ListedRoom: Decodable {
     let id: ID?
-    /// When there was last something new in it, in microseconds since 1970.
+    let pinned: String?
+    /// When it was last used, in microseconds since 1970.
     let time: String?
     let room: String?
+    /// The time now, likewise.
+    let now: String
 }
 
 /// The entry's version: when it was made, in microseconds, which is also its ETag.
@@ -20,34 +23,51 @@ func headers(_ version: Int, _ cache: String) -> [(String, String)] {
     [("ETag", "\"\(version)\""), ("Cache-Control", "private, no-cache"), ("X-Cache", cache)]
 }
 
+/// Pinned rooms come first, and each kind by when a room was last used: by its newest message. All pages that follow each other
+/// show the rooms as they stood when the first was made, which its cursor says: nothing that is used or made meanwhile moves, or
+/// is seen twice. Only what was being sent at that very moment may have moved its room to the front, unseen.
 func list(_ page: Page, archived: Bool, caller: Caller, database: Database) throws -> String {
+    let place: [String?] = page.after.isEmpty ? [nil, nil, nil, nil] : page.after
     let rows = try database.rows(
         ListedRoom.self,
         """
-        with caller as (\(caller.live))
-        select r.id, (extract(epoch from r.updated_at) * 1000000)::bigint as time, r.room
-        from caller left join (
-            select r.id, a.updated_at, \(Chatroom.json) as room
-            from chatrooms r cross join lateral (\(Chatroom.updated)) a
-            where r.user_id = \(caller.user) and r.archived = \(archived) and (a.updated_at, r.id) < (
-                coalesce('epoch'::timestamptz + \(page.after.first)::bigint * interval '1 microsecond', 'infinity'),
-                coalesce(\(page.after.last)::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-            )
-            order by a.updated_at desc, r.id desc limit \(page.limit + 1)
+        with caller as (\(caller.live)), place as (
+            select coalesce(\(Page.time(place[0])), 'infinity') as seen_at, coalesce(\(place[1])::bool, true) as pinned,
+                coalesce(\(Page.time(place[2])), 'infinity') as used_at,
+                coalesce(\(place[3])::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff') as id
+        )
+        select r.id, r.pinned, \(Page.key("r.used_at")) as time, \(Chatroom.json) as room,
+            \(Page.key("clock_timestamp()")) as now
+        from caller cross join place left join lateral (
+            select r.*, u.used_at
+            from chatrooms r cross join lateral (
+                select greatest(r.created_at, (
+                    select m.created_at from messages m
+                    where m.user_id = r.user_id and m.chatroom_id = r.id and m.created_at <= place.seen_at
+                    order by m.id desc limit 1
+                )) as used_at
+            ) u
+            where r.user_id = caller.user_id and r.archived = \(archived) and r.deleted_at is null
+                and r.created_at <= place.seen_at
+                and (r.pinned, u.used_at, r.id) < (place.pinned, place.used_at, place.id)
+            order by r.pinned desc, u.used_at desc, r.id desc limit \(page.limit + 1)
         ) r on true
-        order by r.updated_at desc, r.id desc
+        left join lateral (\(Chatroom.updated)) a on true
+        order by r.pinned desc, r.used_at desc, r.id desc
         """)
     if rows.isEmpty { throw Problem.sessionEnded }
     let rooms = rows.filter { $0.id != nil }
-    return "{"
-        + page.members("chatrooms", rooms.compactMap(\.room)) { [rooms[$0].time ?? "", rooms[$0].id?.text ?? ""] }
-        + "}"
+    let members = page.members("chatrooms", rooms.compactMap(\.room)) { index in
+        let room = rooms[index]
+        return [page.after.first ?? room.now, room.pinned ?? "", room.time ?? "", room.id?.text ?? ""]
+    }
+    return "{\(members)}"
 }
 
 serve { request, database in
     let caller = try request.caller()
-    let page = try Page(request, keys: 2)
     let archived = request.query("archived") == "true"
+    let page = try Page(request, of: archived ? "archived chatrooms" : "chatrooms", caller: caller, keys: 4)
     // The first page, as everybody asks for it, is kept.
     guard page.after.isEmpty, page.limit == 50, !archived else {
         return .json(try list(page, archived: archived, caller: caller, database: database))

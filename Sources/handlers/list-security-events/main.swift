@@ -7,7 +7,7 @@ struct ListedEvent: Decodable {
 
 serve { request, database in
     let caller = try request.caller()
-    let page = try Page(request, keys: 1)
+    let page = try Page(request, of: "events", caller: caller, keys: 1)
     let rows = try database.rows(
         ListedEvent.self,
         """

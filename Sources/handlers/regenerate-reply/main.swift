@@ -25,7 +25,7 @@ serve { request, database in
             """
             with caller as (\(caller.live)), old as (
                 select m.user_id, m.chatroom_id, m.role, m.status, m.branch, coalesce(m.variant_of, m.id) as original
-                from caller join messages m on m.user_id = caller.user_id and m.chatroom_id = \(room) and m.id = \(id)
+                from caller join \(Message.found(id, in: room))
             ), new as (
                 select o.user_id, o.chatroom_id, o.original, f.*
                 from old o cross join lateral fork(o.user_id, o.chatroom_id, o.original) f

@@ -24,7 +24,7 @@ serve { request, database in
             with caller as (\(caller.live)), room as (
                 select r.user_id, r.id, r.branch, t.at,
                     uuidv7(t.at) as question, uuidv7(t.at + interval '1 microsecond') as reply
-                from caller join chatrooms r on r.user_id = caller.user_id and r.id = \(room)
+                from caller join \(Chatroom.found(room))
                 cross join (select clock_timestamp() as at offset 0) t
             ), messages as (
                 insert into messages (user_id, chatroom_id, id, role, content, status, created_at, completed_at, branch)

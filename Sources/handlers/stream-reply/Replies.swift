@@ -43,8 +43,7 @@ final class Replies {
             """
             with caller as (\(reader.caller.live))
             select m.id is not null as there from caller
-            left join messages m on m.user_id = caller.user_id and m.chatroom_id = \(reader.room)
-                and m.id = \(reader.message) and m.role = 'model'
+            left join \(Message.found(reader.message, in: reader.room)) and m.role = 'model'
             """
         guard let found = try ask({ try database.row(Found.self, statement) }) else { throw Problem.sessionEnded }
         guard found.there else { throw Problem.notFound }
@@ -109,7 +108,10 @@ final class Replies {
             where not exists (
                 select from sessions c where c.user_id = s.user_id and c.id = s.session_id
                     and c.ended_at is null and c.expires_at > now()
-            ) or not exists (select from chatrooms r where r.user_id = s.user_id and r.id = s.chatroom_id)
+            ) or not exists (
+                select from chatrooms r
+                where r.user_id = s.user_id and r.id = s.chatroom_id and r.deleted_at is null
+            )
             """)
     }
 

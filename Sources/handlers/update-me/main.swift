@@ -3,17 +3,21 @@ import Common
 /// What is to change; a member that is missing stays as it is.
 struct Changes: Decodable {
     /// NULL takes the name away.
-    let username: Username?
-    let changesUsername: Bool
+    let username: Change<Username>
     let timezone: TimeZone?
+    /// NULL is for ever.
+    let retentionDays: Change<RetentionDays>
 
-    enum CodingKeys: String, CodingKey { case username, timezone }
+    enum CodingKeys: String, CodingKey {
+        case username, timezone
+        case retentionDays = "retention_days"
+    }
 
     init(from decoder: any Decoder) throws {
         let body = try decoder.container(keyedBy: CodingKeys.self)
-        changesUsername = body.contains(.username)
-        username = try body.decodeIfPresent(Username.self, forKey: .username)
+        username = try body.change(.username)
         timezone = body.contains(.timezone) ? try body.decode(TimeZone.self, forKey: .timezone) : nil
+        retentionDays = try body.change(.retentionDays)
     }
 
     static let unknownTimeZone = Problem(
@@ -46,7 +50,8 @@ serve { request, database in
             """
             with caller as (\(caller.live)), changed as (
                 update users u set
-                    username = case when \(changes.changesUsername) then \(changes.username) else u.username end,
+                    username = \(changes.username.or("u.username")),
+                    retention_days = \(changes.retentionDays.or("u.retention_days")),
                     timezone = case when now() at time zone \(changes.timezone) is null then u.timezone
                         else \(changes.timezone) end
                 from caller where u.id = caller.user_id

@@ -20,7 +20,8 @@ struct CreateChatroomTests {
         #expect(answer.status == 201)
         let room = answer.json
         let names: Set = [
-            "id", "title", "model", "system_instruction", "pinned", "archived", "created_at", "updated_at",
+            "id", "title", "model", "system_instruction", "pinned", "archived", "retention_days",
+            "created_at", "updated_at",
         ]
         #expect(room.names == names)
         #expect(room["title"] == "Travel")

@@ -115,13 +115,113 @@ struct ListChatroomsTests {
     func `A page goes on after a room of whatever time`(fraction: String) throws {
         for _ in 0..<2 { _ = try backend.room(person) }
         let time = "2026-11-22 12:00:00\(fraction)+00"
-        try backend.database.connect().execute("update chatrooms set changed_at = \(time)::timestamptz")
+        try backend.database.connect().execute("update chatrooms set created_at = \(time)::timestamptz")
         let first = try list(query: "limit=1")
         let cursor = try #require(first.json["next_cursor"].text)
         let second = try list(query: "limit=1&cursor=\(cursor)")
         #expect(second.status == 200, "\(second.text)")
         #expect(second.json["chatrooms"].list.count == 1)
         #expect(second.json["chatrooms"][0]["id"] != first.json["chatrooms"][0]["id"])
+    }
+
+    @Test
+    func `Pages show the rooms as they stood at the first of them, whatever is sent, changed and made meanwhile`()
+        throws
+    {
+        let made = try (1...7).map { try backend.room(person, ["title": .string("\($0)")]) }
+        var seen: [String] = []
+        var cursor: String? = ""
+        while let place = cursor {
+            let page = try list(query: "limit=2&cursor=\(place)").json
+            seen += page["chatrooms"].list.compactMap { $0["id"].text }
+            cursor = page["next_cursor"].text
+            // One that was shown, and one that is still to come.
+            for room in [made[6], made[0]] { _ = try backend.post("Hello", room, person) }
+            _ = try backend.call("update-chatroom", room: made[1], token: person.token, body: ["title": "changed"])
+            _ = try backend.room(person, ["title": "in between"])
+        }
+        #expect(seen == Array(made.reversed()))
+        #expect(try list().json["chatrooms"].list.map { $0["id"].text }.contains(made[0]))
+    }
+
+    @Test
+    func `While others write, no page shows a room twice, and none is missed that nobody writes to`() throws {
+        let backend = try Backend(processes: 2)
+        let person = try backend.signIn()
+        let rooms = try (0..<30).map { _ in try backend.room(person) }
+        let over = Latch()
+        let runs = try concurrently(5) { index -> [[String]] in
+            if index < 3 {
+                var number = index
+                while !over.isSet {
+                    // Every third room is left alone.
+                    _ = try backend.post("Hello", rooms[number % 10 * 3 + index % 2], person)
+                    number += 1
+                }
+                return []
+            }
+            defer { over.set() }
+            return try (0..<15).map { _ in
+                var seen: [String] = []
+                var cursor: String? = ""
+                while let place = cursor {
+                    let query = "limit=7&cursor=\(place)"
+                    let page = try backend.call("list-chatrooms", token: person.token, query: query).json
+                    seen += page["chatrooms"].list.compactMap { $0["id"].text }
+                    cursor = page["next_cursor"].text
+                }
+                return seen
+            }
+        }.flatMap { $0 }
+        let quiet = Set(rooms.enumerated().filter { $0.offset % 3 == 2 }.map(\.element))
+        #expect(runs.count == 30)
+        for run in runs {
+            #expect(run.count == Set(run).count)
+            #expect(quiet.isSubset(of: run))
+        }
+    }
+
+    @Test
+    func `Pinned rooms stand first, on all pages together once`() throws {
+        let ids = try (1...6).map { try backend.room(person, ["title": .string("\($0)")]) }
+        _ = try list()
+        for room in [ids[0], ids[3]] {
+            _ = try backend.call("update-chatroom", room: room, token: person.token, body: ["pinned": true])
+        }
+        let all = try list()
+        #expect(all.header("X-Cache") == "miss")
+        #expect(titles(all) == ["4", "1", "6", "5", "3", "2"])
+        for limit in 1...5 {
+            var seen: [String?] = []
+            var cursor: String? = ""
+            while let place = cursor {
+                let page = try list(query: "limit=\(limit)&cursor=\(place)")
+                seen += titles(page)
+                cursor = page.json["next_cursor"].text
+            }
+            #expect(seen == titles(all), "pages of \(limit)")
+        }
+        _ = try backend.post("Hello", ids[0], person)
+        #expect(titles(try list()) == ["1", "4", "6", "5", "3", "2"])
+    }
+
+    @Test
+    func `Every change to a room makes the list anew`() throws {
+        let room = try backend.room(person, ["title": "one"])
+        let changes: [(name: String, body: JSONValue?)] = [
+            ("update-chatroom", ["title": "other"]), ("update-chatroom", ["pinned": true]),
+            ("update-chatroom", ["retention_days": 3]), ("delete-chatroom", nil), ("restore-chatroom", nil),
+            ("update-chatroom", ["archived": true]),
+        ]
+        for change in changes {
+            let before = try list()
+            #expect(try list().header("X-Cache") == "hit")
+            let answer = try backend.call(change.name, room: room, token: person.token, body: change.body)
+            #expect(answer.status < 300, "\(answer.text)")
+            let after = try list()
+            #expect(after.header("X-Cache") == "miss" && after.body != before.body, "\(change)")
+        }
+        #expect(try list().json["chatrooms"] == [])
     }
 
     @Test

@@ -31,6 +31,20 @@ struct UpdateMeTests {
     }
 
     @Test
+    func `How long messages are kept is a number of days, or for ever`() throws {
+        #expect(try backend.call("get-me", token: person.token).json["user"]["retention_days"] == .null)
+        for days: JSONValue in [1, 3650, .null] {
+            #expect(try update(["retention_days": days]).json["user"]["retention_days"] == days)
+            #expect(try update(["username": "Asha"]).json["user"]["retention_days"] == days)
+        }
+        for days: JSONValue in [0, 3651, -1, .number(1.5), "30", true, [], .number(1e30)] {
+            let answer = try update(["retention_days": days])
+            expectProblem(answer, 422, "invalid")
+            #expect(answer.json["errors"][0]["field"] == "retention_days")
+        }
+    }
+
+    @Test
     func `Nobody else is changed`() throws {
         let other = try backend.signIn()
         _ = try update(["username": "Asha"])

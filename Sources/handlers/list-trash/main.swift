@@ -1,0 +1,39 @@
+import Common
+
+struct DeletedRoom: Decodable {
+    let id: ID?
+    /// When it was put there, in microseconds since 1970.
+    let time: String?
+    let room: String?
+}
+
+serve { request, database in
+    let caller = try request.caller()
+    let page = try Page(request, of: "trash", caller: caller, keys: 2)
+    let rows = try database.rows(
+        DeletedRoom.self,
+        """
+        with caller as (\(caller.live))
+        select r.id, \(Page.key("r.deleted_at")) as time, (
+            select row_to_json(j) from (select
+                \(Chatroom.columns), r.deleted_at, r.deleted_at + make_interval(days => \(Settings.trashDays)::int) as purge_at
+            ) j
+        ) as room
+        from caller left join lateral (
+            select * from chatrooms r
+            where r.user_id = caller.user_id and \(Chatroom.isInTrash) and (r.deleted_at, r.id) < (
+                coalesce(\(Page.time(page.after.first)), 'infinity'),
+                coalesce(\(page.after.last)::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+            )
+            order by r.deleted_at desc, r.id desc limit \(page.limit + 1)
+        ) r on true
+        left join lateral (\(Chatroom.updated)) a on true
+        order by r.deleted_at desc, r.id desc
+        """)
+    if rows.isEmpty { throw Problem.sessionEnded }
+    let rooms = rows.filter { $0.id != nil }
+    let members = page.members("chatrooms", rooms.compactMap(\.room)) {
+        [rooms[$0].time ?? "", rooms[$0].id?.text ?? ""]
+    }
+    return .json("{\(members)}")
+}
