@@ -1,7 +1,8 @@
 /// What a PATCH says of a member: nothing, or its new value, which may be null.
 public struct Change<Value: Decodable & SQLValue> {
     let isNamed: Bool
-    let value: Value?
+    /// Nil where it is not named, too.
+    public let value: Value?
 
     /// The new value, or what there was where it is not named.
     public func or(_ old: SQL) -> SQL { "case when \(isNamed)::bool then \(value) else \(old) end" }

@@ -77,6 +77,8 @@ begin
     delete from messages where user_id = owner and chatroom_id = room;
     delete from branches where user_id = owner and chatroom_id = room;
     delete from summaries where user_id = owner and chatroom_id = room;
+    -- Answers to be given again.
+    delete from idempotency_keys where user_id = owner and strpos(endpoint || answer, room::text) > 0;
     return true;
 end
 $$;

@@ -29,13 +29,24 @@ struct Changes: Decodable {
     }
 }
 
+struct Changed: Decodable {
+    /// Whether the plan allows it; NULL where there is no such room of the caller's.
+    let allowed: Bool?
+    /// NULL where nothing was changed.
+    let json: String?
+}
+
 serve { request, database in
     let changes: Changes = try request.json()
     let caller = try request.caller()
     let room = try request.pathID("CHATROOM_ID")
-    let changed = try database.answer(
+    let changed = try database.row(
+        Changed.self,
         """
-        with caller as (\(caller.live)), changed as (
+        with caller as (\(caller.live)), old as (
+            select r.user_id, r.id, \(Plan.allows(changes.model.value)) as allowed
+            from caller join users u on u.id = caller.user_id join \(Chatroom.found(room))
+        ), changed as (
             update chatrooms r set
                 title = \(changes.title.or("r.title")),
                 system_instruction = \(changes.systemInstruction.or("r.system_instruction")),
@@ -44,11 +55,14 @@ serve { request, database in
                 archived = \(changes.archived.or("r.archived")),
                 retention_days = \(changes.retentionDays.or("r.retention_days")),
                 changed_at = clock_timestamp()
-            from caller where r.user_id = caller.user_id and r.id = \(room) and r.deleted_at is null
+            from old where r.user_id = old.user_id and r.id = old.id and r.deleted_at is null and old.allowed
             returning r.*
         )
-        select case when r.id is not null then \(Chatroom.json) end as json, forget_chatroom_list(r.user_id)
-        from caller left join changed r on true left join lateral (\(Chatroom.updated)) a on true
+        select old.allowed, case when r.id is not null then \(Chatroom.json) end as json, forget_chatroom_list(r.user_id)
+        from caller left join old on true left join changed r on true left join lateral (\(Chatroom.updated)) a on true
         """)
-    return .json(changed)
+    guard let changed else { throw Problem.sessionEnded }
+    if changed.allowed == false { throw Problem.planForbids }
+    guard let json = changed.json else { throw Problem.notFound }
+    return .json(json)
 }

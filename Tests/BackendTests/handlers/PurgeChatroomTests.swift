@@ -6,6 +6,7 @@ import Testing
 struct PurgeChatroomTests {
     let backend: Backend
     let person: Backend.Person
+    let counter = Counter()
 
     init() throws {
         backend = try Backend()
@@ -23,7 +24,8 @@ struct PurgeChatroomTests {
             }.sorted()
         }
         let tables = Set(try rows(of: gone).compactMap { $0.split(separator: " ").first.map(String.init) })
-        #expect(tables.isSuperset(of: ["chatrooms", "messages", "branches", "summaries", "deltas"]))
+        #expect(
+            tables.isSuperset(of: ["chatrooms", "messages", "branches", "summaries", "deltas", "idempotency_keys"]))
         _ = try backend.call("delete-chatroom", room: gone, token: person.token)
         let before = try rows(of: kept)
         let messages = try backend.database.connect().rows(
@@ -85,7 +87,10 @@ struct PurgeChatroomTests {
 
     /// A room in which everything was used.
     private func lived() throws -> String {
-        let room = try backend.room(person, ["title": "Travel"])
+        let made = try backend.call(
+            "create-chatroom", token: person.token, body: ["title": "Travel"],
+            headers: ["Idempotency-Key": "\(counter.next())"])
+        let room = try #require(made.json["id"].text)
         let reply = try backend.post("Hello", room, person)
         let database = backend.database.connect()
         try database.execute(

@@ -34,6 +34,17 @@ struct RestoreChatroomTests {
     }
 
     @Test
+    func `A repeat with its key gets the same answer`() throws {
+        _ = try backend.call("delete-chatroom", room: room, token: person.token)
+        let answers = try (0..<2).map { _ in
+            try backend.call(
+                "restore-chatroom", room: room, token: person.token, headers: ["Idempotency-Key": "one"])
+        }
+        #expect(answers.map(\.status) == [200, 200] && answers[0].body == answers[1].body)
+        #expect(answers[1].header("Idempotent-Replay") == "true")
+    }
+
+    @Test
     func `What is not in the trash is 404`() throws {
         expectProblem(try restore(), 404, "not_found")
         _ = try backend.call("delete-chatroom", room: room, token: person.token)

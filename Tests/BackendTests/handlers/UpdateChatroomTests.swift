@@ -64,6 +64,28 @@ struct UpdateChatroomTests {
     }
 
     @Test
+    func `A model that the plan does not include is 402, and nothing is changed`() throws {
+        let backend = try Backend(["PLAN_BASIC_MODELS": "gemini-3.8-flash"])
+        let person = try backend.signIn()
+        let room = try backend.room(person, ["title": "Travel"])
+        func update(_ model: JSONValue) throws -> Answer {
+            try backend.call(
+                "update-chatroom", room: room, token: person.token, body: ["title": "Other", "model": model])
+        }
+        expectProblem(try update("gemini-3.5-flash-lite"), 402, "plan_forbids")
+        #expect(try backend.call("get-chatroom", room: room, token: person.token).json["title"] == "Travel")
+        #expect(try update(.null).status == 200)
+        #expect(try update("gemini-3.8-flash").status == 200)
+        // Where there is no room, nothing is said of plans.
+        let nowhere = "00000000-0000-7000-8000-000000000000"
+        let body: JSONValue = ["model": "gemini-3.5-flash-lite"]
+        expectProblem(
+            try backend.call("update-chatroom", room: nowhere, token: person.token, body: body), 404, "not_found")
+        try backend.database.connect().execute("update users set tier = 'pro'")
+        #expect(try update("gemini-3.5-flash-lite").status == 200)
+    }
+
+    @Test
     func `The next reply is made as the room is then`() throws {
         let worker = try backend.worker()
         _ = try update(["system_instruction": "Be long.", "model": "gemini-3.5-flash-lite"])
