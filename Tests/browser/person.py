@@ -66,6 +66,10 @@ class Person:
         self.context.close()
         assert not self.complaints, self.complaints
 
+    @property
+    def token(self):
+        return json.loads(self.page.evaluate("localStorage.session"))["token"]
+
     # What people do
 
     def opens(self, path="/"):
@@ -101,6 +105,10 @@ class Person:
         reply = self.replies.nth(before)
         expect(reply.get_by_role("button", name="Ask again")).to_be_visible()
         return reply
+
+    def comes_back(self):
+        """As from another tab or window."""
+        self.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
 
     def opens_sidebar(self):
         if self.device == "phone" and not self.page.locator(".chat.is-open").count():

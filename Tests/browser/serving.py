@@ -68,7 +68,7 @@ class Wire:
     def __init__(self, site):
         self.site = site
         self.pairs = []
-        self.is_silent = False
+        self.silent = set()
         self.lost_answers = 0
         self.port = None
         self.listener = None
@@ -77,7 +77,6 @@ class Wire:
 
     def mend(self):
         """Connections are taken again, at the same port."""
-        self.is_silent = False
         self.listener = socket.create_server(("127.0.0.1", self.port or 0))
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, args=[self.listener], daemon=True).start()
@@ -89,8 +88,8 @@ class Wire:
         self._end_all()
 
     def silence(self):
-        """Nothing arrives any more, and nobody is told."""
-        self.is_silent = True
+        """On the connections that there are nothing arrives any more, and nobody is told."""
+        self.silent.update(self.pairs)
 
     def lose_answer(self):
         """The next request to send a message arrives, but its answer is lost with the connection."""
@@ -110,17 +109,19 @@ class Wire:
             while True:
                 near, _ = listener.accept()
                 far = socket.create_connection(("127.0.0.1", int(self.site.url.rsplit(":", 1)[1])))
-                self.pairs.append((near, far))
+                pair = (near, far)
+                self.pairs.append(pair)
                 fate = threading.Event()  # set: what comes back on this connection is lost
-                threading.Thread(target=self._carry, args=[near, far, fate, True], daemon=True).start()
-                threading.Thread(target=self._carry, args=[far, near, fate, False], daemon=True).start()
+                threading.Thread(target=self._carry, args=[pair, near, far, fate], daemon=True).start()
+                threading.Thread(target=self._carry, args=[pair, far, near, fate], daemon=True).start()
         except OSError:
             pass  # cut
 
-    def _carry(self, source, target, fate, is_request):
+    def _carry(self, pair, source, target, fate):
+        is_request = source is pair[0]
         try:
             while data := source.recv(65536):
-                if self.is_silent:
+                if pair in self.silent:
                     continue
                 if is_request and self.lost_answers and data.startswith(b"POST ") and b"/message HTTP" in data:
                     self.lost_answers -= 1

@@ -15,6 +15,10 @@ function start(reason) {
     else showSignIn($('#root'), reason);
 }
 
+// Who comes back from Stripe (?subscription=paid, cancelled, changed) wants to see the plan.
+const came = new URLSearchParams(location.search).get('subscription');
+if (came) history.replaceState(null, '', `/#/settings/plan/${encodeURIComponent(came)}`);
+
 sessions.addEventListener('began', () => start());
 sessions.addEventListener('ended', ({ detail }) => {
     // What was being written is of whoever has left.

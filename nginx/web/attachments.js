@@ -5,7 +5,7 @@ import { h, icon, iconButton } from './dom.js';
 import { json, newKey } from './http.js';
 import { notice, noticeProblem } from './notices.js';
 
-const types = ['image/png', 'image/jpeg', 'image/webp', 'image/gif', 'image/heic', 'image/heif', 'application/pdf'];
+const types = ['image/png', 'image/jpeg', 'image/webp', 'image/heic', 'image/heif', 'application/pdf'];
 
 /** Those of a message that is being written: sent to the server at once, chosen by the button, pasted or dropped. */
 export class Attachments {
@@ -40,7 +40,7 @@ export class Attachments {
     add(files) {
         for (const file of files) {
             if (types.includes(file.type)) this.#send(file);
-            else notice(`${file.name} is neither a picture nor a PDF.`);
+            else notice(`${file.name} is no PNG, JPEG, WebP, HEIC or PDF.`);
         }
     }
 

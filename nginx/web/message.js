@@ -6,10 +6,8 @@ import { announce } from './notices.js';
 import { renderMarkdown } from './markdown.js';
 import { modelName } from './models.js';
 
-const isUnfinished = ({ status }) => status === 'queued' || status === 'running';
-
 export class MessageView {
-    /** @param on What can be done with it: edit(view, content), regenerate(view), choose(id), retry(view). */
+    /** @param on What can be done with it: edit(view, content), regenerate(view), choose(id). */
     constructor(message, on) {
         this.on = on;
         this.element = h('li', { class: `message of-${message.role}`, tabindex: -1 });
@@ -19,21 +17,30 @@ export class MessageView {
         this.update(message);
     }
 
+    get isUnfinished() { return ['queued', 'running'].includes(this.message.status); }
+
     /** Shows the message as it is now. What of its text stands there already stays. */
     update(message) {
         this.message = message;
         const isReply = message.role === 'model';
         this.element.id = message.id ? `message-${message.id}` : '';
-        this.element.classList.toggle('is-waiting', isReply && isUnfinished(message) && !message.content);
+        this.element.classList.toggle('is-waiting', this.isUnfinished && !message.content);
         this.element.classList.toggle('is-sending', message.status === 'sending');
-        this.body.ariaBusy = isReply && isUnfinished(message) ? 'true' : null;
-        if (isReply) this.showText(message.content);
+        this.body.ariaBusy = this.isUnfinished ? 'true' : null;
+        if (isReply) this.#showText(message.content);
         else this.body.replaceChildren(h('p', {}, message.content), ...(message.attachments?.length ? [attachmentList(message.attachments)] : []));
-        this.foot.replaceChildren(...this.#state(message), ...(message.id && !isUnfinished(message) ? this.#actions(message) : []));
+        this.foot.replaceChildren(...this.#state(message), ...(message.id && !this.isUnfinished ? this.#actions(message) : []));
     }
 
-    showText(text) {
-        this.element.classList.toggle('is-waiting', !text && isUnfinished(this.message));
+    /** Shows what has come of a reply so far. */
+    async grow(text) {
+        this.element.classList.toggle('is-waiting', !text);
+        this.foot.replaceChildren();
+        await this.#showText(text);
+    }
+
+    #showText(text) {
+        this.shown = text;
         return renderMarkdown(text, this.body);
     }
 

@@ -24,8 +24,15 @@ async function usage() {
 }
 
 async function plan(refresh) {
-    // Who comes back from Checkout is on the new plan as soon as Stripe has said so.
-    const status = await (location.hash.endsWith('/paid') ? post('/subscription/refresh') : get('/subscription/status'));
+    // Who comes back from Stripe is on the new plan as soon as Stripe is asked; its own word may be on its way.
+    const came = location.hash.split('/')[3];
+    const isNews = came === 'paid' || came === 'changed';
+    const status = await (isNews ? post('/subscription/refresh') : get('/subscription/status'));
+    if (came) history.replaceState(null, '', '/#/settings/plan');
+    if (came === 'paid' && status.tier !== 'pro') return [
+        h('p', {}, 'Stripe has not confirmed the payment yet. That may take a moment.'),
+        h('div', { class: 'actions' }, action('Look again', 'primary', async () => { await post('/subscription/refresh'); await refresh(); })),
+    ];
     if (status.tier !== user().tier) changeUser({ ...user(), tier: status.tier });
     const day = (time) => said(time, { dateStyle: 'long' });
     if (status.tier !== 'pro') {

@@ -3,13 +3,11 @@
 import { openForm, openMenu } from './dialogs.js';
 import { field } from './forms.js';
 import { notice, noticeProblem } from './notices.js';
-import { findRoom, restoreRoom, titleOf, trashRoom, updateRoom } from './rooms.js';
+import { restoreRoom, titleOf, trashRoom, updateRoom } from './rooms.js';
 import { models } from './models.js';
 import { shareRoom } from './share.js';
 
-export function openRoomMenu(button, id) {
-    const room = findRoom(id);
-    if (!room) return;
+export function openRoomMenu(button, room) {
     const change = (changes, done) => updateRoom(id, changes).then(() => done && notice(done)).catch(noticeProblem);
     openMenu(button, [
         ['Rename', () => rename(room)],

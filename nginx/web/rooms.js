@@ -47,13 +47,12 @@ export async function moreRooms() {
 
 /** What an answer said of a room, or the room itself, newly made. */
 export function keepRoom(room) {
-    const { messages, next_cursor, ...rest } = room;
     tag = null;
     list = (list ?? []).filter(({ id }) => id !== room.id);
-    if (!room.archived) list.unshift(rest);
+    if (!room.archived) list.unshift(room);
     list.sort((a, b) => b.updated_at.localeCompare(a.updated_at));
     changed();
-    return rest;
+    return room;
 }
 
 export const createRoom = async (room, key) => keepRoom(await post('/chatroom', room, { key }));

@@ -54,5 +54,5 @@ function row(room) {
     return h('li', {},
         h('a', { href, title: said(room.updated_at), 'aria-current': location.hash.startsWith(href) && 'page' },
             h('span', {}, titleOf(room)), room.pinned && icon('pin')),
-        iconButton('more', `Actions for ${titleOf(room)}`, ({ currentTarget }) => openRoomMenu(currentTarget, room.id), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' }));
+        iconButton('more', `Actions for ${titleOf(room)}`, ({ currentTarget }) => openRoomMenu(currentTarget, room), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' }));
 }

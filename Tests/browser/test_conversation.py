@@ -1,0 +1,165 @@
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+markdown = """# Hash tables
+
+A **hash table** maps *keys* to `values`, see [the article](https://example.com/hash?a=1&b=2) &amp; more.
+
+```python
+def put(table, key):
+    return "value"  # where it goes
+```
+
+| key | value |
+|-----|------:|
+| a   | 1     |
+
+1. one
+2. two
+   - nested
+
+- [x] done
+
+> quoted
+"""
+
+
+def test_the_first_message_makes_a_room_and_is_answered(person):
+    person.sends("Hello, Gemini")
+    expect(person.questions.first).to_contain_text("Hello, Gemini")
+    expect(person.replies.first).to_contain_text("This answer comes from the sandbox, not from Google")
+    expect(person.replies.first.get_by_role("button", name="Ask again")).to_be_visible()
+    assert re.search(r"#/room/[0-9a-f-]{36}$", person.page.url)
+    expect(person.questions).to_have_count(1)
+    expect(person.replies).to_have_count(1)
+    # The title that the worker finds comes by itself.
+    expect(person.page.locator("h1")).to_contain_text("Sandbox:")
+    person.looks("conversation")
+
+
+def test_a_reply_is_read_along_while_it_is_written(person):
+    person.sends("[sandbox:chunks n=20 ms=80] [sandbox:say] " + " ".join(f"word{n}" for n in range(100)))
+    reply = person.replies.first.locator(".body")
+    expect(reply).to_contain_text("word5 ")
+    expect(reply).to_have_attribute("aria-busy", "true")
+    expect(reply).not_to_contain_text("word99")
+    person.looks("writing")
+    expect(reply).to_contain_text("word99")
+    expect(reply).not_to_have_attribute("aria-busy", "true")
+    assert reply.inner_text().split() == [f"word{n}" for n in range(100)]
+    expect(person.page.locator("#live")).to_contain_text("The reply: word0 word1")
+
+
+def test_markdown_and_code_are_shown_as_such(person):
+    reply = person.asks(f"[sandbox:say] {markdown}")
+    person.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    expect(reply.get_by_role("heading", name="Hash tables")).to_be_visible()
+    expect(reply.get_by_role("link", name="the article")).to_have_attribute("href", "https://example.com/hash?a=1&b=2")
+    expect(reply.locator("p").first).to_contain_text("& more")
+    expect(reply.locator("code .token.keyword").first).to_have_text("def")
+    expect(reply.get_by_role("cell", name="1")).to_have_class("to-right")
+    expect(reply.locator("ol > li")).to_have_count(2)
+    expect(reply.locator("ol ul > li")).to_have_text("nested")
+    expect(reply.get_by_role("checkbox")).to_be_checked()
+    person.presses("Copy", within=reply.locator(".code"))
+    assert person.page.evaluate("navigator.clipboard.readText()") == 'def put(table, key):\n    return "value"  # where it goes'
+    person.presses("Copy", within=reply.locator(".message-foot"))
+    assert person.page.evaluate("navigator.clipboard.readText()") == markdown.strip()
+    person.looks("markdown")
+
+
+def test_a_reply_is_stopped_and_keeps_what_had_come(person):
+    person.sends("[sandbox:chunks n=100 ms=100] Tell me all")
+    reply = person.replies.first
+    expect(reply.locator(".body")).to_contain_text("This answer")
+    person.presses("Stop the reply")
+    person.sees("Stopped", within=reply)
+    expect(person.page.get_by_role("button", name="Stop the reply")).to_be_hidden()
+    expect(reply.locator(".body")).to_contain_text("This answer")
+
+
+def test_a_reply_is_made_anew_and_the_first_one_chosen_again(person):
+    person.asks("Once more, please")
+    person.presses("Ask again")
+    person.sees("2 / 2")
+    expect(person.replies).to_have_count(1)
+    person.looks("versions")
+    person.presses("Version before")
+    person.sees("1 / 2")
+    expect(person.page.get_by_role("button", name="Version before")).to_be_disabled()
+    person.page.reload()
+    person.sees("1 / 2")
+
+
+def test_a_question_is_asked_in_other_words(person):
+    person.asks("First words")
+    person.asks("What comes after")
+    person.presses("Edit", within=person.questions.first)
+    field = person.page.get_by_label("Your message")
+    expect(field).to_be_focused()
+    person.looks("editing")
+    field.fill("Other words")
+    person.presses("Ask this instead")
+    expect(person.questions).to_have_count(1)
+    expect(person.questions.first).to_contain_text("Other words")
+    expect(person.replies.first.get_by_role("button", name="Ask again")).to_be_visible()
+    person.presses("Version before", within=person.questions.first)
+    expect(person.questions).to_have_count(2)
+    expect(person.questions.first).to_contain_text("First words")
+
+
+def test_a_reply_that_cannot_be_had_says_why_and_may_be_asked_for_again(person):
+    person.sends("[sandbox:blocked times=1] Something")
+    person.page.locator(".state.is-bad").wait_for()
+    assert len(person.page.locator(".state.is-bad").inner_text()) > 20
+    person.looks("failed")
+    person.presses("Ask again")
+    expect(person.replies.first).to_contain_text("This answer comes from the sandbox")
+
+
+def test_several_messages_at_once_are_answered_in_their_order(person):
+    person.asks("Zero")
+    for word in ("One", "Two", "Three"):
+        person.sends(word)
+    expect(person.replies.get_by_role("button", name="Ask again")).to_have_count(4)
+    texts = [text.split("\n")[-1] for text in person.page.locator(".message .body").all_inner_texts()]
+    assert texts[0::2] == ["Zero", "One", "Two", "Three"]
+
+
+def test_older_messages_come_when_one_scrolls_up(person):
+    token, room = person.token, person.site.call("POST", "/chatroom", {"title": "Long"}, person.token)["id"]
+    for number in range(30):
+        person.site.call("POST", f"/chatroom/{room}/message", {"content": f"[sandbox:slow ms=0] [sandbox:chunks n=1] [sandbox:say] Reply {number}"}, token)
+    person.opens(f"/#/room/{room}")
+    expect(person.replies.last).to_contain_text("Reply 29", timeout=30_000)
+    expect(person.page.locator(".message")).to_have_count(50)
+    person.page.locator(".scroller").evaluate("window => { window.scrollTop = 0; }")
+    expect(person.page.locator(".message")).to_have_count(60)
+    expect(person.page.get_by_role("button", name="Earlier messages")).to_be_hidden()
+    person.presses("To the newest message")
+
+
+def test_what_another_device_has_said_is_there_when_one_comes_back(person):
+    person.asks("Here")
+    room = person.page.url.split("/")[-1]
+    person.site.call("POST", f"/chatroom/{room}/message", {"content": "From elsewhere"}, person.token)
+    person.comes_back()
+    expect(person.questions).to_have_count(2)
+    expect(person.replies.last.get_by_role("button", name="Ask again")).to_be_visible()
+
+
+def test_a_draft_is_kept_through_a_reload(person):
+    person.field.fill("Half a thought")
+    person.page.reload()
+    expect(person.field).to_have_value("Half a thought")
+
+
+@pytest.mark.parametrize("device", ["desktop"])
+def test_a_room_of_somebody_else_is_not_there(person, sign_up):
+    person.expects(404)
+    other = sign_up()["token"]
+    room = person.site.call("POST", "/chatroom", {}, other)["id"]
+    person.opens(f"/#/room/{room}")
+    person.sees("This chat is not there any more.")
