@@ -14,6 +14,8 @@ public final class Database {
     private var inTransaction = false
     /// Monotonic milliseconds of the last result.
     private var lastUse = 0
+    /// How the limit stands that a statement counted on since this was last taken, and whether it was one too many.
+    private var standing: (Standing, isRefusal: Bool)?
 
     /// A plan made once for all values is right for our statements, and Postgres does not come to think so by itself (16 %
     /// of the time of an insert). All of them reach a few rows by their keys, out of tables that may hold millions: none
@@ -208,7 +210,25 @@ public final class Database {
         }
         lastUse = monotonicMilliseconds()
         if last.hasFailed { throw last.error }
+        if let (standing, isRefusal) = standing, isRefusal { throw Problem.rateLimited(seconds: standing.seconds) }
         return last
+    }
+
+    /// How the limit stands that a request counted on, once.
+    func takeStanding() -> Standing? {
+        defer { standing = nil }
+        return standing?.0
+    }
+
+    /// Hears what a statement says besides its rows.
+    private func hear(_ notice: OpaquePointer?) {
+        func field(_ code: Character) -> String {
+            code.asciiValue.flatMap { PQresultErrorField(notice, Int32($0)) }.map { String(cString: $0) } ?? ""
+        }
+        // PG_DIAG_SQLSTATE, PG_DIAG_MESSAGE_PRIMARY: see may_request.
+        let state = field("C")
+        guard ["RL000", "RL001"].contains(state), let standing = Standing(notice: field("M")) else { return }
+        self.standing = (standing, isRefusal: state == "RL001")
     }
 
     private func lost(_ message: UnsafeMutablePointer<CChar>? = nil) -> DatabaseError {
@@ -261,7 +281,12 @@ public final class Database {
             state = PQconnectPoll(connection)
         }
         PQsetnonblocking(connection, 1)
-        PQsetNoticeProcessor(connection, { _, _ in }, nil)
+        PQsetNoticeReceiver(
+            connection,
+            { database, notice in
+                guard let database else { return }
+                Unmanaged<Database>.fromOpaque(database).takeUnretainedValue().hear(notice)
+            }, Unmanaged.passUnretained(self).toOpaque())
         if prepares { _ = try send { PQsendQuery(connection, Database.planning) } }
     }
 

@@ -25,6 +25,7 @@ public enum Migrations {
         ("deletion", PackageResources.deletion_sql),
         ("idempotency", PackageResources.idempotency_sql),
         ("rooms", PackageResources.rooms_sql),
+        ("rates", PackageResources.rates_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

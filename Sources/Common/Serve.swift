@@ -172,10 +172,13 @@ private struct Server {
     }
 
     private func answer(_ request: Request) -> Response {
+        var response: Response
         do {
-            return try handler(request, database)
+            response = try handler(request, database)
         } catch {
-            return Problem(telling: error, requestID: request.id).response(requestID: request.id)
+            response = Problem(telling: error, requestID: request.id).response(requestID: request.id)
         }
+        if let standing = database.takeStanding() { response.headers += Standing.headers([standing]) }
+        return response
     }
 }

@@ -71,6 +71,7 @@ public enum Settings {
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
         _ = (heldRequests, readerPatience, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
         _ = (otpPerAddressHour, otpPerDay, otpCountries, limits, trashDays, Plan.basic, Plan.pro)
+        _ = RateLimit.allCases.map(\.perMinute)
     }
 
     /// The value of a variable, or `default` where it is unset or empty.

@@ -38,6 +38,10 @@ enum Purge {
                 select user_id, key from idempotency_keys where created_at < now() - interval '1 day'
                 order by created_at limit 5000 for update skip locked)
             """,
+            """
+            delete from request_rates where (user_id, kind) in (
+                select user_id, kind from request_rates where free_at < now() limit 5000 for update skip locked)
+            """,
             "delete from unowned_events where id in (select id from unowned_events limit 5000)",
             // Of replies that are no more being written: a worker wrote what was cancelled at that moment.
             """

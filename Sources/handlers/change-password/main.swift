@@ -32,7 +32,7 @@ serve { request, database in
     let account = try database.row(
         Account.self,
         """
-        with caller as (\(caller.live))
+        with caller as (\(caller.live) and \(RateLimit.account.allows))
         select u.password_hash,
             coalesce(s.signed_in_by = 'otp' and s.created_at > now() - interval '5 minutes', false) as is_fresh,
             case when u.password_hash is not null and \(change.currentPassword != nil)::bool then reserve_login(

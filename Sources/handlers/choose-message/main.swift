@@ -7,7 +7,7 @@ serve { request, database in
     // The room's row is locked before its branches, as by fork(). Without branches nothing is chosen, and all is shown.
     let message = try database.answer(
         """
-        with caller as (\(caller.live)), m as (
+        with caller as (\(caller.live) and \(RateLimit.rooms.allows)), m as (
             select m.* from caller
             join \(Message.found(id, in: room))
         ), branch as (

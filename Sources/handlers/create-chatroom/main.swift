@@ -24,7 +24,7 @@ serve { request, database in
         let created = try database.row(
             Created.self,
             """
-            with caller as (\(caller.live) and \(once.isFirst)), r as (
+            with caller as (\(caller.live) and \(once.isFirst) and \(RateLimit.rooms.allows)), r as (
                 insert into chatrooms (user_id, title, system_instruction, model)
                 select u.id, \(new.title), \(new.systemInstruction), \(new.model)
                 from caller join users u on u.id = caller.user_id where \(Plan.allows(new.model))

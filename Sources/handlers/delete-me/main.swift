@@ -39,7 +39,7 @@ serve { request, database in
     let account = try database.row(
         Account.self,
         """
-        with caller as (\(caller.live))
+        with caller as (\(caller.live) and \(RateLimit.account.allows))
         select u.mobile, u.password_hash, case when \(proof.password != nil)::bool then reserve_login(
             u.mobile, null, \(Settings.loginTries), \(Settings.loginTriesByAddress), \(Settings.loginWait),
             \(Settings.loginLongestWait)

@@ -50,7 +50,7 @@ serve { request, database in
     let user = try database.row(
         ID.self,
         """
-        with caller as (\(caller.live)), recorded as (
+        with caller as (\(caller.live) and \(RateLimit.export.allows)), recorded as (
             \(SecurityEvent.exported.record(for: "select user_id from caller", request))
         )
         select user_id from caller

@@ -48,7 +48,7 @@ serve { request, database in
         // That Postgres knows the zone is seen from its being used: to look for it in pg_timezone_names takes 20 ms.
         let user = try database.answer(
             """
-            with caller as (\(caller.live)), changed as (
+            with caller as (\(caller.live) and \(RateLimit.account.allows)), changed as (
                 update users u set
                     username = \(changes.username.or("u.username")),
                     retention_days = \(changes.retentionDays.or("u.retention_days")),
