@@ -11,7 +11,7 @@ serve { request, database in
     let deleted = try database.row(
         Deleted.self,
         """
-        with caller as (\(caller.live))
+        with caller as (\(caller.live) and \(RateLimit.rooms.allows))
         select trash_chatroom(r.user_id, r.id) as done from caller left join \(Chatroom.found(room))
         """)
     guard let deleted else { throw Problem.sessionEnded }

@@ -12,7 +12,7 @@ serve { request, _ in
     let purged = try Database(timeout: 35_000).row(
         Purged.self,
         """
-        with caller as (\(caller.live))
+        with caller as (\(caller.live) and \(RateLimit.rooms.allows))
         select case when r.id is not null then purge_chatroom(r.user_id, r.id) end as done
         from caller left join chatrooms r on r.user_id = caller.user_id and r.id = \(room) and \(Chatroom.isInTrash)
         """)

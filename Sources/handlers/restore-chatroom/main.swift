@@ -13,7 +13,7 @@ serve { request, database in
         let restored = try database.row(
             Restored.self,
             """
-            with caller as (\(caller.live) and \(once.isFirst)), r as (
+            with caller as (\(caller.live) and \(once.isFirst) and \(RateLimit.rooms.allows)), r as (
                 update chatrooms r set deleted_at = null
                 from caller where r.user_id = caller.user_id and r.id = \(room) and \(Chatroom.isInTrash)
                 returning r.*

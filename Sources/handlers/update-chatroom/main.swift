@@ -43,7 +43,7 @@ serve { request, database in
     let changed = try database.row(
         Changed.self,
         """
-        with caller as (\(caller.live)), old as (
+        with caller as (\(caller.live) and \(RateLimit.rooms.allows)), old as (
             select r.user_id, r.id, \(Plan.allows(changes.model.value)) as allowed
             from caller join users u on u.id = caller.user_id join \(Chatroom.found(room))
         ), changed as (
