@@ -16,11 +16,11 @@ public struct Caller: Sendable {
 extension Request {
     /// The caller; 401 without a token that we made and that is good now.
     public func caller() throws -> Caller {
-        let parts = (header("AUTHORIZATION") ?? "").split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "bearer" else {
+        let credentials = header("AUTHORIZATION") ?? ""
+        guard credentials.prefix(7).lowercased() == "bearer " else {
             throw Problem.unauthorized("token_missing", "This needs Authorization: Bearer and an access token.")
         }
-        let token = try Token.verified(String(parts[1]))
+        let token = try Token.verified(String(credentials.dropFirst(7)))
         return Caller(user: token.sub, session: token.sid)
     }
 }

@@ -9,7 +9,8 @@ public final class Database {
     private let prepares: Bool
     private let timeout: Int
     private var connection: OpaquePointer?
-    private var prepared: [String: Prepared] = [:]
+    /// Few, and found by looking at each: to hash the text takes longer.
+    private var prepared: [Prepared] = []
     private var channels: Set<String> = []
     private var inTransaction = false
     /// Monotonic milliseconds of the last result.
@@ -28,7 +29,8 @@ public final class Database {
 
     private struct Prepared {
         let name: String
-        var columns: [String: Int32]?
+        let text: String
+        var columns: [String]?
     }
 
     /// - Parameters:
@@ -95,7 +97,7 @@ public final class Database {
     public func close() {
         PQfinish(connection)
         connection = nil
-        prepared = [:]
+        prepared = []
         channels = []
     }
 
@@ -137,7 +139,7 @@ public final class Database {
     // MARK: Statements
 
     private func run(_ statement: SQL) throws -> Result {
-        if statement.values.contains(where: { $0?.utf8.contains(0) ?? false }) {
+        if statement.values.contains(where: { $0?.holdsNUL ?? false }) {
             throw DatabaseError.mismatch("a value holds NUL")
         }
         try open()
@@ -161,29 +163,24 @@ public final class Database {
     }
 
     private func runPrepared(_ statement: SQL) throws -> Result {
-        let text = statement.text
-        var entry: Prepared
-        if let known = prepared[text] {
-            entry = known
-        } else {
-            entry = Prepared(name: "s\(prepared.count)", columns: nil)
-            _ = try send { PQsendPrepare(connection, entry.name, text, 0, nil) }
-            prepared[text] = entry
+        let known = prepared.firstIndex { $0.text == statement.text }
+        let index = known ?? prepared.count
+        if known == nil {
+            let entry = Prepared(name: "s\(index)", text: statement.text, columns: nil)
+            _ = try send { PQsendPrepare(connection, entry.name, entry.text, 0, nil) }
+            prepared.append(entry)
         }
         let result = try withParameters(statement.values) { count, values in
-            try send(columns: entry.columns) {
-                PQsendQueryPrepared(connection, entry.name, count, values, nil, nil, 0)
+            try send(columns: prepared[index].columns) {
+                PQsendQueryPrepared(connection, prepared[index].name, count, values, nil, nil, 0)
             }
         }
-        if entry.columns == nil {
-            entry.columns = result.columns
-            prepared[text] = entry
-        }
+        if prepared[index].columns == nil { prepared[index].columns = result.columns }
         return result
     }
 
     /// Sends one command and waits for its result until the time is up.
-    private func send(columns: [String: Int32]? = nil, _ command: () -> Int32) throws -> Result {
+    private func send(columns: [String]? = nil, _ command: () -> Int32) throws -> Result {
         guard command() == 1 else { throw lost() }
         let deadline = monotonicMilliseconds() + timeout
         while true {
@@ -303,22 +300,32 @@ public final class Database {
     }
 }
 
+extension String {
+    /// Whether it cannot be a C string.
+    fileprivate var holdsNUL: Bool {
+        utf8.withContiguousStorageIfAvailable { bytes in
+            bytes.baseAddress.map { memchr($0, 0, bytes.count) != nil } ?? false
+        } ?? utf8.contains(0)
+    }
+}
+
 /// Calls `body` with the values as libpq takes them: C strings, and null pointers for NULL.
 private func withParameters<Value>(
     _ values: [String?], _ body: (Int32, UnsafePointer<UnsafePointer<CChar>?>?) throws -> Value
 ) rethrows -> Value {
-    var bytes: [CChar] = []
+    var bytes: [UInt8] = []
     bytes.reserveCapacity(values.reduce(0) { $0 + ($1?.utf8.count ?? 0) + 1 })
     let offsets = values.map { value -> Int? in
         guard let value else { return nil }
         defer {
-            bytes.append(contentsOf: value.utf8.lazy.map(CChar.init(bitPattern:)))
+            bytes += value.utf8
             bytes.append(0)
         }
         return bytes.count
     }
-    return try bytes.withUnsafeBufferPointer { buffer in
-        let pointers = offsets.map { offset in offset.flatMap { buffer.baseAddress?.advanced(by: $0) } }
+    return try bytes.withUnsafeBytes { buffer in
+        let start = buffer.baseAddress?.assumingMemoryBound(to: CChar.self)
+        let pointers = offsets.map { offset in offset.flatMap { start?.advanced(by: $0) } }
         return try pointers.withUnsafeBufferPointer { try body(Int32(values.count), $0.baseAddress) }
     }
 }

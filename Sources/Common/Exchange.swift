@@ -65,6 +65,8 @@ public final class Exchange {
     /// The body, as far as it keeps to the limit; nil where it does not.
     func body(limit: Int) -> [UInt8]? {
         let announced = parameter("CONTENT_LENGTH").flatMap { Int($0) }
+        // What comes with GET has no meaning (RFC 9110, 9.3.1).
+        if announced == nil, parameter("REQUEST_METHOD") == "GET" { return [] }
         // CGI's standard input need not end; without a length, FastCGI's does.
         let length = announced ?? (fastCGI == nil ? 0 : limit + 1)
         guard length > 0 else { return [] }

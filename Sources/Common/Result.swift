@@ -3,19 +3,18 @@ import CPQ
 /// What a statement gave: owns the `PGresult`.
 final class Result {
     let pointer: OpaquePointer
-    /// The columns' numbers by name.
-    private(set) lazy var columns: [String: Int32] = {
-        var columns: [String: Int32] = [:]
-        for column in 0..<PQnfields(pointer) {
-            if let name = PQfname(pointer, column) { columns[String(cString: name)] = column }
-        }
-        return columns
-    }()
+    /// The names of the columns, in their order.
+    private(set) lazy var columns: [String] = (0..<PQnfields(pointer)).map { column in
+        PQfname(pointer, column).map { String(cString: $0) } ?? ""
+    }
 
-    init(pointer: OpaquePointer, columns: [String: Int32]?) {
+    init(pointer: OpaquePointer, columns: [String]?) {
         self.pointer = pointer
         if let columns { self.columns = columns }
     }
+
+    /// The number of a column: of the few that there are, it is found faster by looking than by hashing.
+    func column(_ name: String) -> Int32? { columns.firstIndex(of: name).map { Int32($0) } }
 
     deinit { PQclear(pointer) }
 

@@ -25,9 +25,15 @@ public struct SQL: ExpressibleByStringInterpolation, Sendable {
 
         public mutating func appendLiteral(_ literal: String) { sql.text += literal }
 
+        /// Written once: to put a number into a string takes longer than all else here.
+        private static let placeholders = (0..<100).map { "$\($0)" }
+        private static func placeholder(_ number: Int) -> String {
+            number < placeholders.count ? placeholders[number] : "$\(number)"
+        }
+
         public mutating func appendInterpolation(_ value: (some SQLValue)?) {
             sql.values.append(value?.sqlText)
-            sql.text += "$\(sql.values.count)"
+            sql.text += Interpolation.placeholder(sql.values.count)
         }
 
         /// An array some of whose elements may be NULL.
