@@ -139,6 +139,6 @@ class Person:
         width = self.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
         assert width[0] <= width[1], f"{name}: {width[0]} px wide on {width[1]}"
 
-
-def code_in(text):
-    return re.search(r"\d{6}", text).group()
+    @staticmethod
+    def code_in(text):
+        return re.search(r"\d{6}", text).group()

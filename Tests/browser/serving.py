@@ -27,7 +27,7 @@ class Site:
         self.log = Path(self.state.name) / "serve.log"
         port = os.environ.get("BROWSER_TEST_PORT", "8396")
         self.url = f"http://127.0.0.1:{port}"
-        settings = {"STATE_DIR": f"{self.state.name}/state", "PORT": port, "PROCESSES": "2", "LIMITS": "off", "OTP_RESEND_SECONDS": "2"}
+        settings = {"STATE_DIR": f"{self.state.name}/state", "PORT": port, "PROCESSES": "2", "LIMITS": "off", "OTP_RESEND_SECONDS": "2", "LOGIN_TRIES_BY_ADDRESS": "10000"}
         with self.log.open("w") as log:
             self.serve = subprocess.Popen(["bin/serve"], cwd=root, env={**os.environ, **settings}, stdout=log, stderr=log)
         while f"ready {self.url}" not in self.log.read_text():

@@ -1,6 +1,8 @@
+import json
 import re
 
 import pytest
+from person import new_number
 from playwright.sync_api import expect
 
 markdown = """# Hash tables
@@ -111,7 +113,7 @@ def test_a_question_is_asked_in_other_words(person):
 
 
 def test_a_reply_that_cannot_be_had_says_why_and_may_be_asked_for_again(person):
-    person.sends("[sandbox:blocked times=1] Something")
+    person.sends(f"[sandbox:blocked times=1] {new_number()}")  # it counts those that are the same
     person.page.locator(".state.is-bad").wait_for()
     assert len(person.page.locator(".state.is-bad").inner_text()) > 20
     person.looks("failed")
@@ -119,6 +121,7 @@ def test_a_reply_that_cannot_be_had_says_why_and_may_be_asked_for_again(person):
     expect(person.replies.first).to_contain_text("This answer comes from the sandbox")
 
 
+@pytest.mark.parametrize("device", ["desktop"])
 def test_several_messages_at_once_are_answered_in_their_order(person):
     person.asks("Zero")
     for word in ("One", "Two", "Three"):
@@ -128,6 +131,7 @@ def test_several_messages_at_once_are_answered_in_their_order(person):
     assert texts[0::2] == ["Zero", "One", "Two", "Three"]
 
 
+@pytest.mark.parametrize("device", ["desktop"])
 def test_older_messages_come_when_one_scrolls_up(person):
     token, room = person.token, person.site.call("POST", "/chatroom", {"title": "Long"}, person.token)["id"]
     for number in range(30):
@@ -141,6 +145,7 @@ def test_older_messages_come_when_one_scrolls_up(person):
     person.presses("To the newest message")
 
 
+@pytest.mark.parametrize("device", ["desktop"])
 def test_what_another_device_has_said_is_there_when_one_comes_back(person):
     person.asks("Here")
     room = person.page.url.split("/")[-1]
@@ -150,6 +155,22 @@ def test_what_another_device_has_said_is_there_when_one_comes_back(person):
     expect(person.replies.last.get_by_role("button", name="Ask again")).to_be_visible()
 
 
+def test_a_limit_says_when_one_can_go_on_and_gives_the_message_back(person):
+    person.expects(429)
+    person.asks("Before")
+    problem = {"type": "about:blank", "title": "Too Many Requests", "status": 429, "detail": "Today's messages are used up.", "code": "daily_limit"}
+    person.page.route("**/message", lambda route: route.fulfill(
+        status=429, headers={"Content-Type": "application/problem+json", "Retry-After": "7200"}, body=json.dumps(problem)))
+    person.sends("One too many")
+    person.sees(re.compile(r"Today's messages are used up\. You can go on at .*\d\d:\d\d"))
+    expect(person.field).to_have_value("One too many")
+    expect(person.questions).to_have_count(1)
+    person.looks("limit")
+    person.presses("Usage and plan")
+    expect(person.page.get_by_role("link", name="Plan")).to_have_attribute("aria-current", "page")
+
+
+@pytest.mark.parametrize("device", ["desktop"])
 def test_a_draft_is_kept_through_a_reload(person):
     person.field.fill("Half a thought")
     person.page.reload()

@@ -1,5 +1,6 @@
 """What the page does when the network fails: it says so, comes back by itself, and shows and sends everything once."""
 
+import pytest
 from playwright.sync_api import expect
 
 words = [f"word{n}" for n in range(200)]
@@ -19,6 +20,7 @@ def test_a_reply_cut_in_its_middle_is_whole_and_there_once(afar, wire):
     assert reply.inner_text().split() == words
 
 
+@pytest.mark.parametrize("device", ["desktop"])
 def test_it_may_be_cut_again_and_again(afar, wire):
     afar.sends(slow)
     reply = afar.replies.first.locator(".body")
@@ -32,6 +34,7 @@ def test_it_may_be_cut_again_and_again(afar, wire):
     assert reply.inner_text().split() == words
 
 
+@pytest.mark.parametrize("device", ["desktop"])
 def test_a_reply_that_goes_on_while_nobody_is_there_is_whole_afterwards(afar, wire):
     afar.sends(slow)
     expect(afar.replies.first.locator(".body")).to_contain_text("word20 ")
@@ -53,6 +56,7 @@ def test_a_reload_in_the_middle_reads_on(person):
     assert person.replies.first.locator(".body").inner_text().split() == words
 
 
+@pytest.mark.parametrize("device", ["desktop"])
 def test_who_wakes_up_to_a_dead_connection_gets_another(afar, wire):
     afar.page.clock.install()
     afar.sends(slow)
@@ -75,6 +79,7 @@ def test_a_message_whose_answer_was_lost_is_sent_again_and_there_once(afar, wire
     assert said == ["Only once", "Before"]
 
 
+@pytest.mark.parametrize("device", ["desktop"])
 def test_a_message_written_without_a_network_is_sent_when_it_is_back_even_after_a_reload(afar, wire):
     afar.asks("Before")
     wire.cut()
@@ -88,6 +93,7 @@ def test_a_message_written_without_a_network_is_sent_when_it_is_back_even_after_
     expect(afar.questions.last).to_contain_text("Into the void")
 
 
+@pytest.mark.parametrize("device", ["desktop"])
 def test_the_browser_says_that_it_is_offline(person):
     person.context.set_offline(True)
     person.sees("The connection is lost. Reconnecting…")
@@ -95,6 +101,7 @@ def test_the_browser_says_that_it_is_offline(person):
     expect(person.page.locator("#lost")).to_be_hidden()
 
 
+@pytest.mark.parametrize("device", ["desktop"])
 def test_a_page_that_nobody_uses_asks_for_nothing(person):
     person.asks("Hello")
     person.page.wait_for_timeout(4_000)  # until the title is there

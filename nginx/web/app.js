@@ -26,4 +26,9 @@ sessions.addEventListener('ended', ({ detail }) => {
     history.replaceState(null, '', '/');
     start(detail);
 });
+// The address says what is shown, so a link can't also lead within it.
+$('.skip').addEventListener('click', (event) => {
+    event.preventDefault();
+    $('#main').focus();
+});
 start();

@@ -13,7 +13,7 @@ const narrow = matchMedia('(max-width: 47.99rem)');
 export function showChat(root) {
     const main = h('main', { id: 'main', tabindex: -1 });
     const aside = h('aside', { id: 'sidebar', 'aria-label': 'Chats' });
-    const veil = h('div', { class: 'veil', onclick: () => setDrawer(false) });
+    const veil = h('div', { class: 'veil', onclick: () => closeDrawer() });
     root.replaceChildren(h('div', { class: 'chat' }, aside, veil, h('div', { class: 'stage' }, lostLine(), main)));
     const endSidebar = showSidebar(aside);
     let endView = () => {};
@@ -24,10 +24,14 @@ export function showChat(root) {
         root.firstChild.classList.toggle('is-open', isOpen);
         aside.inert = narrow.matches && !isOpen;
         $('.stage', root).inert = narrow.matches && isOpen;
-        const button = $('.drawer-button', main);
-        if (button) button.ariaExpanded = String(isOpen);
+        $('.drawer-button', main)?.setAttribute('aria-expanded', isOpen);
         if (narrow.matches && isOpen) $('a, button', aside).focus();
-        else if (narrow.matches && !aside.inert) button?.focus();
+    }
+
+    function closeDrawer() {
+        if (!root.firstChild.classList.contains('is-open')) return;
+        setDrawer(false);
+        $('.drawer-button', main).focus();
     }
 
     const drawerButton = () => iconButton('menu', 'Chats', () => setDrawer(true),
@@ -54,7 +58,7 @@ export function showChat(root) {
 
     addEventListener('hashchange', showView, { signal: off.signal });
     narrow.addEventListener('change', () => setDrawer(false), { signal: off.signal });
-    addEventListener('keydown', (event) => event.key === 'Escape' && root.firstChild.classList.contains('is-open') && setDrawer(false), { signal: off.signal });
+    addEventListener('keydown', (event) => event.key === 'Escape' && closeDrawer(), { signal: off.signal });
     addEventListener('online', () => setLost('browser', false), { signal: off.signal });
     addEventListener('offline', () => setLost('browser', true), { signal: off.signal });
     // Nothing is asked for while nobody looks; who comes back sees what is new.

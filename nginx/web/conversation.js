@@ -4,6 +4,7 @@ import { get, patch, post, untilCertain } from './api.js';
 import { h, iconButton } from './dom.js';
 import { Composer } from './composer.js';
 import { Following } from './following.js';
+import { when } from './forms.js';
 import { newKey } from './http.js';
 import { MessageList } from './messages.js';
 import { modelName } from './models.js';
@@ -59,7 +60,9 @@ class Conversation {
 
     async open(found) {
         document.title = 'New chat';
-        this.composer.focus();
+        // Where there is a keyboard, it writes at once; on a phone it would cover what there is to read.
+        if (matchMedia('(pointer: coarse)').matches) this.heading.focus();
+        else this.composer.focus();
         if (!this.id) {
             this.list.element.replaceWith(welcome((idea) => { this.composer.restore(idea); this.composer.focus(); }));
             return;
@@ -231,5 +234,6 @@ class Conversation {
 /** A limit of the plan is said together with the way out of it. */
 function tellLimit(problem) {
     if (problem.status !== 429 && problem.status !== 402) return noticeProblem(problem);
-    notice(problem.message, { label: 'Usage and plan', run: () => { location.hash = '#/settings/plan'; } });
+    const wait = problem.retryAfter ? ` You can go on ${when(problem.retryAfter)}.` : '';
+    notice(problem.message + wait, { label: 'Usage and plan', run: () => { location.hash = '#/settings/plan'; } });
 }

@@ -43,8 +43,8 @@ export class Following {
             ontext: (text) => grow(view, text), onlost: () => setLost(this, true), onback: () => setLost(this, false),
         }, signal);
         setLost(this, false);
-        view.update(message);
-        if (message.status === 'done') announce(spoken(message.content));
+        await view.update(message);
+        if (message.status === 'done') announce(spoken(view.body.innerText));
         else announce(message.status === 'failed' ? message.error.detail : 'The reply is stopped.');
     }
 }
@@ -67,6 +67,6 @@ function grow(view, text) {
 
 /** What a screen reader says of a reply: all of a short one, else how it begins. */
 function spoken(text) {
-    const words = text.replace(/[`*_#>|]/g, '').split(/\s+/);
+    const words = text.split(/\s+/);
     return `The reply: ${words.slice(0, 60).join(' ')}${words.length > 60 ? `… and ${words.length - 60} words more.` : ''}`;
 }

@@ -66,12 +66,19 @@ function tell(element, problem, release) {
     return true;
 }
 
-/** Calls `show` with how long it still takes, "in 12 s" or "at 14:05", each second, and with "" when it is over, before `done`. */
+/** When so many seconds are over: "in 12 s", "at 14:05", with the day where it is another. */
+export function when(seconds) {
+    if (seconds < 100) return `in ${seconds} s`;
+    const time = new Date(Date.now() + seconds * 1000);
+    return `at ${said(time, { timeStyle: 'short', dateStyle: time.getDate() === new Date().getDate() ? undefined : 'medium' })}`;
+}
+
+/** Calls `show` each second with when it will be over, and with "" when it is, before `done`; what is returned ends it. */
 export function countdown(seconds, show, done = () => {}) {
     const end = Date.now() + seconds * 1000;
     const step = () => {
         const rest = Math.ceil((end - Date.now()) / 1000);
-        show(rest <= 0 ? '' : rest < 100 ? `in ${rest} s` : `at ${said(end, { timeStyle: 'short', dateStyle: rest > 43_200 ? 'medium' : undefined })}`);
+        show(rest <= 0 ? '' : when(rest));
         if (rest <= 0) {
             clearInterval(timer);
             done();

@@ -20,7 +20,8 @@ export async function renderMarkdown(text, element) {
     shown.set(element, state);
     if (!lexer) {
         if (!state.blocks.length) element.textContent = text; // plain, until it can be done better
-        const marked = await library();
+        const marked = await library().catch(() => null);
+        if (!marked) return; // without a network it stays plain, and the next text tries again
         lexer = (text) => marked.lexer(text, { ...marked.getDefaults(), mangle: false });
         text = state.text; // more may have come meanwhile
     }

@@ -20,16 +20,17 @@ export class MessageView {
     get isUnfinished() { return ['queued', 'running'].includes(this.message.status); }
 
     /** Shows the message as it is now. What of its text stands there already stays. */
-    update(message) {
+    async update(message) {
         this.message = message;
         const isReply = message.role === 'model';
         this.element.id = message.id ? `message-${message.id}` : '';
         this.element.classList.toggle('is-waiting', this.isUnfinished && !message.content);
         this.element.classList.toggle('is-sending', message.status === 'sending');
         this.body.ariaBusy = this.isUnfinished ? 'true' : null;
-        if (isReply) this.#showText(message.content);
-        else this.body.replaceChildren(h('p', {}, message.content), ...(message.attachments?.length ? [attachmentList(message.attachments)] : []));
+        const drawn = isReply && this.#showText(message.content);
+        if (!isReply) this.body.replaceChildren(h('p', {}, message.content), ...(message.attachments?.length ? [attachmentList(message.attachments)] : []));
         this.foot.replaceChildren(...this.#state(message), ...(message.id && !this.isUnfinished ? this.#actions(message) : []));
+        await drawn;
     }
 
     /** Shows what has come of a reply so far. */

@@ -13,7 +13,9 @@ export class MessageList {
         this.earlier = h('button', { type: 'button', class: 'quiet earlier', hidden: true, onclick: on.earlier }, 'Earlier messages');
         this.toEnd = iconButton('down', 'To the newest message', () => this.scrollToEnd(), { class: 'icon-button to-end', hidden: true });
         this.window = h('div', { class: 'scroller', onscroll: () => this.#scrolled() }, this.earlier, this.element);
-        new ResizeObserver(() => this.#isAtEnd && this.scrollToEnd()).observe(this.element);
+        // It grows with a reply; its window shrinks under the keyboard of a phone.
+        const size = new ResizeObserver(() => this.#isAtEnd && this.scrollToEnd());
+        for (const element of [this.element, this.window]) size.observe(element);
     }
 
     /** Shows these and no others. */

@@ -8,15 +8,16 @@ export function announce(text) {
     setTimeout(() => { $('#live').textContent = text; }, 50); // the same words again are news too
 }
 
-/** A line that goes by itself; `action` is {label, run}. */
+/** A line that goes by itself, but not from under a hand; `action` is {label, run}. The next one takes its place. */
 export function notice(text, action) {
     const close = () => line.remove();
     const line = h('div', { class: 'notice' }, h('p', {}, text),
         action && h('button', { type: 'button', class: 'quiet', onclick: () => { close(); action.run(); } }, action.label),
         iconButton('close', 'Dismiss', close));
-    $('#notices').append(line);
+    $('#notices').replaceChildren(line);
     announce(text);
-    setTimeout(close, action ? 10_000 : 6_000);
+    const end = () => line.matches(':hover, :focus-within') ? setTimeout(end, 2_000) : close();
+    setTimeout(end, action ? 10_000 : 6_000);
 }
 
 /** Says what went wrong with something that has no place of its own for it. What is no answer of the server's is a mistake here. */

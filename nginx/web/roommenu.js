@@ -8,7 +8,7 @@ import { models } from './models.js';
 import { shareRoom } from './share.js';
 
 export function openRoomMenu(button, room) {
-    const change = (changes, done) => updateRoom(id, changes).then(() => done && notice(done)).catch(noticeProblem);
+    const change = (changes, done) => updateRoom(room.id, changes).then(() => done && notice(done)).catch(noticeProblem);
     openMenu(button, [
         ['Rename', () => rename(room)],
         [room.pinned ? 'Unpin' : 'Pin', () => change({ pinned: !room.pinned })],
