@@ -26,6 +26,7 @@ public enum Migrations {
         ("idempotency", PackageResources.idempotency_sql),
         ("rooms", PackageResources.rooms_sql),
         ("rates", PackageResources.rates_sql),
+        ("cache_inline", PackageResources.cache_inline_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.
