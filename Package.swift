@@ -15,7 +15,7 @@ let endpoints = [
     "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",
     "stream-reply",
     // operation
-    "jwks", "health", "ready",
+    "jwks", "health", "ready", "metrics",
 ]
 
 let package = Package(

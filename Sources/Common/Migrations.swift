@@ -27,6 +27,7 @@ public enum Migrations {
         ("rooms", PackageResources.rooms_sql),
         ("rates", PackageResources.rates_sql),
         ("cache_inline", PackageResources.cache_inline_sql),
+        ("metrics", PackageResources.metrics_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

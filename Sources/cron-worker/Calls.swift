@@ -49,6 +49,8 @@ struct Calls {
     /// Milliseconds that replies took, by model.
     private var times: [String: (sum: Int, count: Int)] = [:]
     private(set) var choreCount = 0
+    /// How many replies were stored.
+    private(set) var ended = Tally()
 
     init(client: HTTPClient, database: Database) {
         self.client = client
@@ -236,6 +238,7 @@ struct Calls {
         let replies = finished
         do {
             try queue.finish(replies)
+            ended.count(replies)
             finished = []
         } catch let error as DatabaseError where error.isOfValues {
             // One that Postgres does not take must not hold up the others.
@@ -244,6 +247,7 @@ struct Calls {
             for reply in replies {
                 do {
                     try queue.finish([reply])
+                    ended.count([reply])
                 } catch let error as DatabaseError where error.isOfValues {
                     fail(.reply(reply.reply), .broken)
                 } catch {

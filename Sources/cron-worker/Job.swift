@@ -78,3 +78,15 @@ struct FinishedReply {
 
     var job: Job { reply.job }
 }
+
+/// How many replies ended in which way.
+struct Tally {
+    private(set) var done = 0
+    private(set) var failed = 0
+
+    mutating func count(_ replies: [FinishedReply]) {
+        let failures = replies.count { $0.failure != nil }
+        failed += failures
+        done += replies.count - failures
+    }
+}

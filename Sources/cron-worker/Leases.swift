@@ -31,12 +31,15 @@ extension ReplyQueue {
 
     /// Shows that this worker lives and is at work on the jobs that it has in hand, and frees what dead ones had. Freed too
     /// is what this one claimed without ever hearing of it, because the connection was lost before the answer came.
-    func beat(host: String, pid: Int, inHand: [ID]) throws {
+    /// - Parameter ended: how many replies it has stored so far.
+    func beat(host: String, pid: Int, inHand: [ID], ended: Tally) throws {
         try database.execute(
             """
             with seen as (
-                insert into workers (id, host, pid) values (\(worker), \(host), \(pid)::int)
-                on conflict (id) do update set seen_at = now()
+                insert into workers (id, host, pid, replies_done, replies_failed)
+                values (\(worker), \(host), \(pid)::int, \(ended.done), \(ended.failed))
+                on conflict (id) do update set seen_at = now(),
+                    replies_done = excluded.replies_done, replies_failed = excluded.replies_failed
             ), kept as (
                 update jobs set leased_until = now() + make_interval(secs => \(lease)::int)
                 where state = 'running' and worker = \(worker) and id = any(\(inHand)::uuid[])

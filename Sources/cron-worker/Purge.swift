@@ -70,7 +70,14 @@ enum Purge {
             where not exists (select from messages m where m.user_id = r.user_id and m.chatroom_id = r.id)
             """,
             "delete from upstream_holds where until < now()",
-            "delete from workers where seen_at < now() - interval '1 day'",
+            """
+            with gone as (
+                delete from workers where seen_at < now() - interval '1 day' returning replies_done, replies_failed
+            )
+            update past_workers p set replies_done = p.replies_done + g.done, replies_failed = p.replies_failed + g.failed
+            from (select sum(replies_done) as done, sum(replies_failed) as failed from gone) g
+            where p.is_only and g.done is not null
+            """,
         ]
         for batch in batches {
             do { try database.execute(batch) } catch { Log.error("not purged", ["reason": "\(error)"]) }

@@ -69,7 +69,14 @@ final class Worker {
             wait(isOpen: isOpen)
         }
         if !calls.isEmpty || !deliveries.isEmpty { try queue.release(begun: calls.begun + deliveries.jobs) }
+        // What was stored since the last time is counted too; if not, no reply is the worse for it.
+        do { try beat() } catch { Log.notice("the last replies are not counted", ["reason": "\(error)"]) }
         Log.info("worker ended")
+    }
+
+    private func beat() throws {
+        let inHand = (calls.jobs + deliveries.jobs).map(\.id)
+        try queue.beat(host: host, pid: Int(getpid()), inHand: inHand, ended: calls.ended)
     }
 
     /// Moves all exchanges on.
@@ -85,7 +92,7 @@ final class Worker {
         do {
             try hear(now)
             if now >= nextBeat {
-                try queue.beat(host: host, pid: Int(getpid()), inHand: (calls.jobs + deliveries.jobs).map(\.id))
+                try beat()
                 try queue.record(times: calls.takeTimes())
                 try calls.routes.learn(from: database)
                 nextBeat = now + lease * 1_000 / 3

@@ -66,7 +66,9 @@ func list(_ page: Page, archived: Bool, caller: Caller, database: Database) thro
 
 serve { request, database in
     let caller = try request.caller()
-    let archived = request.query("archived") == "true"
+    let flag = request.query("archived") ?? "false"
+    guard ["true", "false"].contains(flag) else { throw Problem.invalid("archived", "must be true or false") }
+    let archived = flag == "true"
     let page = try Page(request, of: archived ? "archived chatrooms" : "chatrooms", caller: caller, keys: 4)
     // The first page, as everybody asks for it, is kept.
     guard page.after.isEmpty, page.limit == 50, !archived else {

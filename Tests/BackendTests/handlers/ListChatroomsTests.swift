@@ -232,6 +232,9 @@ struct ListChatroomsTests {
         #expect(titles(try list(query: "archived=true")) == ["old"])
         #expect(titles(try list()) == ["new"])
         #expect(titles(try list(query: "archived=false")) == ["new"])
+        for value in ["", "1", "TRUE", "null", "true%20"] {
+            expectProblem(try list(query: "archived=\(value)"), 422, "invalid", value)
+        }
     }
 
     @Test
