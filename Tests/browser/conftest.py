@@ -1,7 +1,9 @@
 import pytest
 from person import Person, devices, new_number
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from serving import Site, Wire
+
+expect.set_options(timeout=10_000)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -15,7 +14,11 @@ root = Path(__file__).resolve().parents[2]
 
 
 class Site:
-    """A fresh bin/serve; with BROWSER_TEST_URL what runs there already."""
+    """A fresh bin/serve; with BROWSER_TEST_URL what runs there already, with the same settings."""
+
+    # Between two codes, in milliseconds
+    resend = 3_000
+    settings = {"PROCESSES": "2", "LIMITS": "off", "OTP_RESEND_SECONDS": "3", "LOGIN_TRIES_BY_ADDRESS": "10000"}
 
     def __init__(self):
         self.url = os.environ.get("BROWSER_TEST_URL")
@@ -27,9 +30,9 @@ class Site:
         self.log = Path(self.state.name) / "serve.log"
         port = os.environ.get("BROWSER_TEST_PORT", "8396")
         self.url = f"http://127.0.0.1:{port}"
-        settings = {"STATE_DIR": f"{self.state.name}/state", "PORT": port, "PROCESSES": "2", "LIMITS": "off", "OTP_RESEND_SECONDS": "2", "LOGIN_TRIES_BY_ADDRESS": "10000"}
+        settings = {**self.settings, "STATE_DIR": f"{self.state.name}/state", "PORT": port, "PUBLIC_URL": self.url}
         with self.log.open("w") as log:
-            self.serve = subprocess.Popen(["bin/serve"], cwd=root, env={**os.environ, **settings}, stdout=log, stderr=log)
+            self.serve = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "bin/serve"], cwd=root, env={**os.environ, **settings}, stdout=log, stderr=log)
         while f"ready {self.url}" not in self.log.read_text():
             if self.serve.poll() is not None:
                 raise RuntimeError(self.log.read_text())
@@ -52,14 +55,6 @@ class Site:
         request = urllib.request.Request(self.url + path, json.dumps(body).encode() if body is not None else None, headers, method=method)
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read() or "null")
-
-    def has(self, method, path, token=None):
-        """Whether this is a route: nginx, which knows them, answers before anybody looks at the token."""
-        try:
-            self.call(method, path, {} if method != "GET" else None, token)
-        except urllib.error.HTTPError as error:
-            return error.code not in (404, 405) and not json.loads(error.read()).get("code", "").endswith("_off")
-        return True
 
 
 class Wire:

@@ -29,6 +29,12 @@ export class Attachments {
         return taken;
     }
 
+    /** Has those again that were handed over. */
+    restore(attachments) {
+        for (const attachment of attachments) this.#all.push({ ...attachment, item: this.#item(attachment) });
+        this.#changed();
+    }
+
     /** Files that come with a paste or a drop; then nothing else of it is wanted. */
     takeFrom(data, event) {
         const files = [...data.files];
@@ -46,8 +52,8 @@ export class Attachments {
 
     async #send(file) {
         const attachment = { name: file.name, media_type: file.type };
-        attachment.item = h('li', { 'aria-busy': 'true' }, file.type.startsWith('image/') ? picture(URL.createObjectURL(file), '') : icon('file'),
-            h('span', {}, file.name), iconButton('close', `Remove ${file.name}`, () => this.#remove(attachment)));
+        attachment.item = this.#item(attachment, file.type.startsWith('image/') ? picture(URL.createObjectURL(file), '') : icon('file'));
+        attachment.item.ariaBusy = 'true';
         this.#all.push(attachment);
         this.#changed();
         try {
@@ -63,7 +69,13 @@ export class Attachments {
         this.#changed();
     }
 
-    #remove(attachment) {
+    #item(attachment, drawing = icon('file')) {
+        const item = h('li', {}, drawing, h('span', {}, attachment.name), iconButton('close', `Remove ${attachment.name}`, () => this.#remove(item)));
+        return item;
+    }
+
+    #remove(item) {
+        const attachment = this.#all.find((other) => other.item === item);
         this.#all = this.#all.filter((other) => other !== attachment);
         this.#changed();
         // Whether it works is of no account: what no message has is removed by the server in time.

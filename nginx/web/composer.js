@@ -29,7 +29,8 @@ export class Composer {
     }
 
     /** Gives back what could not be sent. */
-    restore(content) {
+    restore(content, attachments = []) {
+        this.attachments.restore(attachments);
         if (!this.field.value) this.field.value = content;
         draft.set(this.room, this.field.value);
         this.#update();

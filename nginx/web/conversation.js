@@ -9,7 +9,7 @@ import { newKey } from './http.js';
 import { MessageList } from './messages.js';
 import { modelName } from './models.js';
 import { announce, notice, noticeProblem, setLost } from './notices.js';
-import { dropLetter, lettersFor, putLetter } from './outbox.js';
+import { draft, dropLetter, lettersFor, putLetter } from './outbox.js';
 import { openRoomMenu, openRoomSettings } from './roommenu.js';
 import { createRoom, findRoom, refreshRooms, rooms, titleOf } from './rooms.js';
 import { welcome } from './welcome.js';
@@ -162,17 +162,19 @@ class Conversation {
     async #begin(content, attachments) {
         const key = newKey();
         this.composer.element.inert = true;
+        draft.set(null, content); // until there is a room
         this.list.window.replaceChildren(this.list.element);
         const view = this.#showPending({ content, attachments });
         try {
             const { id } = await this.#patiently(() => createRoom({}, key));
             putLetter(id, content, attachments);
+            draft.set(null, '');
             location.hash = `#/room/${id}`;
         } catch (problem) {
             if (this.#ended.signal.aborted) return;
             this.list.remove(view);
             this.composer.element.inert = false;
-            this.composer.restore(content);
+            this.composer.restore(content, attachments);
             tellLimit(problem);
         }
     }
@@ -189,7 +191,7 @@ class Conversation {
             if (this.#ended.signal.aborted) return null;
             dropLetter(letter);
             this.list.remove(view);
-            this.composer.restore(content);
+            this.composer.restore(content, attachments);
             tellLimit(problem);
             return null;
         }

@@ -12,7 +12,8 @@ export class Problem extends Error {
     get isUncertain() { return this.status === 0 || this.code === 'unavailable'; }
 }
 
-const unreachable = () => new Problem({ code: 'unreachable', detail: 'The server cannot be reached. Is there a connection?' });
+/** That no answer came. */
+export const unreachable = () => new Problem({ code: 'unreachable', detail: 'The server cannot be reached. Is there a connection?' });
 
 /**
  * Sends a request and returns the response, a Problem where it is no success.

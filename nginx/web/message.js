@@ -23,7 +23,6 @@ export class MessageView {
     async update(message) {
         this.message = message;
         const isReply = message.role === 'model';
-        this.element.id = message.id ? `message-${message.id}` : '';
         this.element.classList.toggle('is-waiting', this.isUnfinished && !message.content);
         this.element.classList.toggle('is-sending', message.status === 'sending');
         this.body.ariaBusy = this.isUnfinished ? 'true' : null;

@@ -1,7 +1,7 @@
 import { get, post } from './api.js';
 import { openForm } from './dialogs.js';
 import { h, said } from './dom.js';
-import { countdown } from './forms.js';
+import { when } from './forms.js';
 import { newKey } from './http.js';
 import { notice, noticeProblem } from './notices.js';
 import { changeUser, user } from './session.js';
@@ -14,10 +14,9 @@ const facts = (pairs) => h('dl', { class: 'facts' }, pairs.filter(Boolean).map((
 
 async function usage() {
     const { daily: { limit, used, remaining, resets_at }, tokens } = await get('/user/usage');
-    const reset = h('span', {});
-    if (resets_at) countdown((new Date(resets_at) - Date.now()) / 1000, (text) => { reset.textContent = text && `It begins anew ${text}.`; });
+    const reset = resets_at && ` The count begins anew ${when(Math.max(0, Math.ceil((new Date(resets_at) - Date.now()) / 1000)))}.`;
     return [
-        h('p', {}, limit === null ? `${number(used)} messages, without a limit. ` : `${number(used)} of ${number(limit)} messages; ${number(remaining)} left. `, reset),
+        h('p', {}, limit === null ? `${number(used)} messages, without a limit.` : `${number(used)} of ${number(limit)} messages; ${number(remaining)} left.`, reset),
         limit !== null && h('progress', { class: 'meter', max: limit, value: Math.min(used, limit), 'aria-label': 'Messages used today' }),
         tokens && facts([['Tokens read', number(tokens.prompt)], ['Tokens written', number(tokens.output)], ['Together', number(tokens.total)]]),
     ];

@@ -6,7 +6,7 @@ import { allRooms, titleOf } from './rooms.js';
 /** The field over the rooms. It shows what it finds in `results`, and tells `onsearch` whether it is in use. */
 export function searchField(results, onsearch) {
     let asked = new AbortController(), timer;
-    const input = h('input', { type: 'search', placeholder: 'Search', 'aria-label': 'Search in chats', autocomplete: 'off', oninput: search });
+    const input = h('input', { type: 'search', placeholder: 'Search', 'aria-label': 'Search in chats', autocomplete: 'off', maxlength: 200, oninput: search });
     input.addEventListener('keydown', (event) => {
         if (event.key !== 'Escape') return;
         input.value = '';

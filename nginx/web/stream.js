@@ -1,6 +1,7 @@
 // Reads a reply along while it is written. EventSource can't send the access token, so this is what it does, by hand.
 
 import { request, restored } from './api.js';
+import { Problem, unreachable } from './http.js';
 
 const longestSilence = 40_000; // the server says something every 15 s
 
@@ -27,7 +28,9 @@ export async function followReply(room, reply, { ontext, onlost, onback }, signa
             }
         } catch (problem) {
             signal.throwIfAborted();
-            if (problem.status && !problem.isUncertain && problem.status !== 429) throw problem;
+            const isSilent = problem.name === 'AbortError'; // the watch has ended it
+            if (!isSilent && !(problem instanceof Problem)) throw problem;
+            if (!isSilent && !problem.isUncertain && problem.status !== 429) throw problem;
             pause = Math.max(pause, (problem.retryAfter ?? 0) * 1000);
         } finally {
             watch.end();
@@ -65,7 +68,7 @@ async function* events(body, watch) {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = '';
     for (;;) {
-        const { value, done } = await reader.read();
+        const { value, done } = await reader.read().catch(() => { throw unreachable(); });
         if (done) return;
         watch.hear();
         const blocks = (rest + value).split('\n\n');
@@ -78,7 +81,6 @@ async function* events(body, watch) {
                 else if (name in fields) fields[name] = text;
             }
             if (fields.data.length) yield { ...fields, data: fields.data.join('\n') };
-            else watch.hear();
         }
     }
 }
