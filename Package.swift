@@ -9,7 +9,8 @@ let endpoints = [
     "list-sessions", "revoke-session", "revoke-other-sessions", "get-me", "update-me", "delete-me", "export-me",
     "list-security-events",
     // chat
-    "create-chatroom", "list-chatrooms", "get-chatroom", "update-chatroom", "delete-chatroom", "list-trash",
+    "search-messages", "create-chatroom", "list-chatrooms", "get-chatroom", "update-chatroom", "delete-chatroom",
+    "list-trash",
     "restore-chatroom", "purge-chatroom",
     "send-message", "list-messages", "get-message",
     "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",

@@ -1,6 +1,6 @@
 /// What a PATCH says of a member: nothing, or its new value, which may be null.
 public struct Change<Value: Decodable & SQLValue> {
-    let isNamed: Bool
+    public let isNamed: Bool
     /// Nil where it is not named, too.
     public let value: Value?
 

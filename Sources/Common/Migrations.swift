@@ -28,6 +28,8 @@ public enum Migrations {
         ("rates", PackageResources.rates_sql),
         ("cache_inline", PackageResources.cache_inline_sql),
         ("metrics", PackageResources.metrics_sql),
+        ("search", PackageResources.search_sql),
+        ("retention", PackageResources.retention_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

@@ -2,12 +2,6 @@ import Common
 
 /// Deletes what is over, a batch at a time.
 enum Purge {
-    private static let overdue: SQL = """
-        select user_id, id from chatrooms
-        where deleted_at < now() - make_interval(days => \(Settings.trashDays)::int, hours => 1)
-        order by deleted_at limit 1000
-        """
-
     static func run(_ database: Database) {
         let batches: [SQL] = [
             "delete from cache where key in (select key from cache where expires_at < now() limit 5000)",
@@ -55,19 +49,6 @@ enum Purge {
                 select user_id, lane, id from jobs
                 where state = 'ready' and kind = 'otp' and (payload ->> 'expires_at')::timestamptz < now()
                 order by id limit 5000 for update skip locked)
-            """,
-            // Rooms that nobody can restore any more, an hour later, so that nobody restores one that is being emptied. Their
-            // messages go first, so that a long conversation is no long statement.
-            """
-            delete from messages where (user_id, chatroom_id, id) in (
-                select m.user_id, m.chatroom_id, m.id from (\(overdue)) r cross join lateral (
-                    select m.user_id, m.chatroom_id, m.id from messages m
-                    where m.user_id = r.user_id and m.chatroom_id = r.id limit 5000
-                ) m limit 5000)
-            """,
-            """
-            select purge_chatroom(r.user_id, r.id) from (\(overdue)) r
-            where not exists (select from messages m where m.user_id = r.user_id and m.chatroom_id = r.id)
             """,
             "delete from upstream_holds where until < now()",
             """

@@ -9,6 +9,7 @@ final class Worker {
     private let queue: ReplyQueue
     private let chores: Chores
     private var deliveries: Deliveries
+    private var upkeep: Upkeep
     private let doorbell = Doorbell.listen(at: Settings.doorbell)
     private let signals = blockedSignals([SIGTERM, SIGINT, SIGQUIT])
     private let limit = Settings.number("REPLIES_IN_FLIGHT", default: 512, in: 1...10_000)
@@ -50,6 +51,7 @@ final class Worker {
         queue = ReplyQueue(database: database, worker: Sodium.uuid(), lease: lease, budget: ContextBudget())
         chores = Chores(queue: queue)
         deliveries = Deliveries(queue: queue, client: client)
+        upkeep = Upkeep(database)
         calls = Calls(client: client, database: database)
     }
 
@@ -112,6 +114,7 @@ final class Worker {
                 try calls.write(queue)
             }
             if isOpen, rung || now >= nextClaim, calls.count < limit { try claim(now) }
+            if isOpen { upkeep.run(now, isBusy: !calls.isEmpty) }
         } catch {
             // What is finished is kept and stored when Postgres is back, if the lease still holds.
             Log.error("the worker cannot reach its queue", ["reason": "\(error)"])
@@ -126,6 +129,7 @@ final class Worker {
         if isOpen, calls.count < limit { next = min(next, now < earliestClaim ? earliestClaim : nextClaim) }
         if calls.hasNews { next = min(next, nextWrite) }
         if isOpen, deliveries.isOpen { next = min(next, nextDelivery) }
+        if isOpen { next = min(next, upkeep.due) }
         if calls.hasEnded || deliveries.hasEnded { next = now }
         // Without Postgres there is nothing to do for it; a bell that rings meanwhile would only spin.
         let milliseconds = max(0, max(next, nextContact) - now)

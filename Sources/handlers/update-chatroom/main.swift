@@ -54,7 +54,7 @@ serve { request, database in
                 pinned = \(changes.pinned.or("r.pinned")),
                 archived = \(changes.archived.or("r.archived")),
                 retention_days = \(changes.retentionDays.or("r.retention_days")),
-                changed_at = clock_timestamp()
+                changed_at = clock_timestamp(), sweep_at = now()
             from old where r.user_id = old.user_id and r.id = old.id and r.deleted_at is null and old.allowed
             returning r.*
         )

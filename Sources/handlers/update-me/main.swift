@@ -56,6 +56,9 @@ serve { request, database in
                         else \(changes.timezone) end
                 from caller where u.id = caller.user_id
                 returning \(User.json) as json
+            ), swept as (
+                update chatrooms r set sweep_at = now() from caller
+                where r.user_id = caller.user_id and \(changes.retentionDays.isNamed)::bool
             )
             select changed.json from caller left join changed on true
             """)

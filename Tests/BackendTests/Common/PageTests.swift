@@ -14,7 +14,7 @@ struct PageTests {
         backend = try Backend(["OTP_RESEND_SECONDS": "0"])
         let person = try backend.signIn()
         self.person = person
-        rooms = try (0..<2).map { [backend] _ in try backend.room(person) }
+        rooms = try (0..<2).map { [backend] _ in try backend.room(person, ["title": "A room"]) }
         for room in rooms { for number in 0..<2 { _ = try backend.post("\(number)", room, person) } }
         for archived in [true, false] {
             for _ in 0..<2 {
@@ -40,7 +40,8 @@ struct PageTests {
     static let lists = [
         List(name: "list-chatrooms"), List(name: "list-chatrooms", query: "archived=true&"),
         List(name: "list-messages"), List(name: "list-messages", room: 1), List(name: "list-trash"),
-        List(name: "list-security-events"),
+        List(name: "list-security-events"), List(name: "search-messages", query: "q=A&"),
+        List(name: "search-messages", query: "q=room&"),
     ]
 
     @Test
