@@ -8,9 +8,7 @@ expect.set_options(timeout=10_000)
 
 @pytest.fixture(scope="session")
 def site():
-    site = Site()
-    yield site
-    site.end()
+    return Site()
 
 
 @pytest.fixture(scope="session")

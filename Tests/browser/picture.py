@@ -1,6 +1,6 @@
 """Takes the README's picture of the page, docs/chat.png: beside each other on a desktop, light, and on a phone, dark.
 
-Run as .local/test-venv/bin/python Tests/browser/picture.py; it starts a bin/serve of its own.
+Run as Tests/page picture.
 """
 
 import base64
@@ -63,12 +63,8 @@ def take(site, browser, path):
 
 
 if __name__ == "__main__":
-    site = Site()
-    try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-            (root / "docs").mkdir(exist_ok=True)
-            print(f"docs/chat.png: {take(site, browser, root / 'docs' / 'chat.png')} bytes")
-            browser.close()
-    finally:
-        site.end()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        (root / "docs").mkdir(exist_ok=True)
+        print(f"docs/chat.png: {take(Site(), browser, root / 'docs' / 'chat.png')} bytes")
+        browser.close()

@@ -2,10 +2,7 @@
 
 import json
 import os
-import signal
 import socket
-import subprocess
-import tempfile
 import threading
 import urllib.request
 from pathlib import Path
@@ -14,38 +11,13 @@ root = Path(__file__).resolve().parents[2]
 
 
 class Site:
-    """A fresh bin/serve; with BROWSER_TEST_URL what runs there already, with the same settings."""
+    """The bin/serve of Tests/page."""
 
-    # Between two codes, in milliseconds
+    # Between two codes, in milliseconds: OTP_RESEND_SECONDS
     resend = 3_000
-    settings = {"PROCESSES": "2", "LIMITS": "off", "OTP_RESEND_SECONDS": "3", "LOGIN_TRIES_BY_ADDRESS": "10000"}
 
     def __init__(self):
-        self.url = os.environ.get("BROWSER_TEST_URL")
-        self.serve = None
-        if self.url:
-            return
-        self.state = tempfile.TemporaryDirectory()
-        os.chmod(self.state.name, 0o755)
-        self.log = Path(self.state.name) / "serve.log"
-        port = os.environ.get("BROWSER_TEST_PORT", "8396")
-        self.url = f"http://127.0.0.1:{port}"
-        settings = {**self.settings, "STATE_DIR": f"{self.state.name}/state", "PORT": port, "PUBLIC_URL": self.url}
-        with self.log.open("w") as log:
-            self.serve = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", "bin/serve"], cwd=root, env={**os.environ, **settings}, stdout=log, stderr=log)
-        while f"ready {self.url}" not in self.log.read_text():
-            if self.serve.poll() is not None:
-                raise RuntimeError(self.log.read_text())
-            try:
-                self.serve.wait(0.1)
-            except subprocess.TimeoutExpired:
-                pass
-
-    def end(self):
-        if self.serve:
-            self.serve.send_signal(signal.SIGTERM)
-            self.serve.wait(60)
-            self.state.cleanup()
+        self.url = os.environ["PAGE_URL"]
 
     def call(self, method, path, body=None, token=None):
         """The answer's JSON, of the API itself."""
