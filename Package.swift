@@ -14,7 +14,7 @@ let endpoints = [
     "restore-chatroom", "purge-chatroom",
     "send-message", "list-messages", "get-message",
     "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",
-    "stream-reply",
+    "stream-reply", "upload-attachment", "get-attachment", "delete-attachment",
     // operation
     "jwks", "health", "ready", "metrics",
 ]

@@ -62,32 +62,43 @@ public final class Exchange {
         return value.map { String(cString: $0) }
     }
 
+    /// How many bytes the body is said to have.
+    private lazy var announced = parameter("CONTENT_LENGTH").flatMap { Int($0) }
+    /// What may still come of it: CGI's standard input need not end; without a length, FastCGI's does.
+    private lazy var unread = announced ?? (fastCGI == nil ? 0 : .max)
+
     /// The body, as far as it keeps to the limit; nil where it does not.
     func body(limit: Int) -> [UInt8]? {
-        let announced = parameter("CONTENT_LENGTH").flatMap { Int($0) }
         // What comes with GET has no meaning (RFC 9110, 9.3.1).
         if announced == nil, parameter("REQUEST_METHOD") == "GET" { return [] }
-        // CGI's standard input need not end; without a length, FastCGI's does.
-        let length = announced ?? (fastCGI == nil ? 0 : limit + 1)
-        guard length > 0 else { return [] }
-        if let announced, announced > limit { return nil }
-        var body = [UInt8](repeating: 0, count: announced ?? 4_096)
-        var count = 0
-        while count < length {
-            if count == body.count { body += [UInt8](repeating: 0, count: count) }
-            let got = body.withUnsafeMutableBytes { buffer -> Int in
-                guard let start = buffer.baseAddress?.advanced(by: count) else { return 0 }
-                if let fastCGI {
-                    return Int(
-                        FCGX_GetStr(
-                            start.assumingMemoryBound(to: CChar.self), Int32(buffer.count - count), fastCGI.pointee.in))
-                }
-                return read(0, start, buffer.count - count)
-            }
-            if got <= 0 { break }
-            count += got
+        if let announced { return announced > limit ? nil : read(announced) }
+        var body: [UInt8] = []
+        while body.count <= limit {
+            let piece = read(4_096)
+            if piece.isEmpty { return body }
+            body += piece
         }
-        return count > limit ? nil : Array(body.prefix(count))
+        return nil
+    }
+
+    /// The next bytes of the body, so many unless it ends before.
+    func read(_ count: Int) -> [UInt8] {
+        let count = max(0, min(count, unread))
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count, let start = buffer.baseAddress?.advanced(by: filled) {
+                let got: Int
+                if let fastCGI {
+                    let start = UnsafeMutableRawPointer(start).assumingMemoryBound(to: CChar.self)
+                    got = Int(FCGX_GetStr(start, Int32(clamping: count - filled), fastCGI.pointee.in))
+                } else {
+                    got = Glibc.read(0, start, count - filled)
+                }
+                if got <= 0 { break }
+                filled += got
+            }
+        }
+        unread -= bytes.count
+        return bytes
     }
 
     /// Sends the answer. A caller who has gone is no error.

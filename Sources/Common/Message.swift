@@ -15,6 +15,7 @@ public enum Message {
                 from messages s
                 where s.user_id = m.user_id and s.chatroom_id = m.chatroom_id and s.variant_of = m.variant_of
             ) end as siblings,
+            case when m.attachments is null then '[]' else \(Attachment.list("m.attachments", of: "m.user_id")) end as attachments,
             m.created_at, m.completed_at
         ) j)
         """
@@ -45,13 +46,14 @@ public enum Message {
     /// the time of sending one.
     /// - Parameters:
     ///   - at: the time as JSON.
-    ///   - siblings: the member of this name as JSON.
+    ///   - siblings, attachments: the members of these names as JSON.
     public static func question(
-        _ id: ID, in room: ID, content: String, at: String, siblings: String = "null"
+        _ id: ID, in room: ID, content: String, at: String, siblings: String = "null", attachments: String? = nil
     ) -> String {
         """
         {"id":"\(id)","chatroom_id":"\(room)","role":"user","content":\(JSON.quoted(content)),"status":"done","error":null,\
-        "model":null,"usage":null,"siblings":\(siblings),"created_at":\(at),"completed_at":\(at)}
+        "model":null,"usage":null,"siblings":\(siblings),"attachments":\(attachments ?? "[]"),"created_at":\(at),\
+        "completed_at":\(at)}
         """
     }
 
@@ -59,7 +61,7 @@ public enum Message {
     public static func queuedReply(_ id: ID, in room: ID, at: String, siblings: String = "null") -> String {
         """
         {"id":"\(id)","chatroom_id":"\(room)","role":"model","content":"","status":"queued","error":null,"model":null,\
-        "usage":null,"siblings":\(siblings),"created_at":\(at),"completed_at":null}
+        "usage":null,"siblings":\(siblings),"attachments":[],"created_at":\(at),"completed_at":null}
         """
     }
 

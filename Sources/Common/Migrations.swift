@@ -30,6 +30,7 @@ public enum Migrations {
         ("metrics", PackageResources.metrics_sql),
         ("search", PackageResources.search_sql),
         ("retention", PackageResources.retention_sql),
+        ("attachments", PackageResources.attachments_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

@@ -12,13 +12,13 @@
 ///
 /// What is kept is in the transaction of the work. Refusals are not kept: the request may be sent again when its time has come.
 /// Without the header all of this is nothing.
-public struct Once: Sendable {
+public struct Once {
     private let caller: Caller
     private let key: String?
     private let endpoint: String
-    private let hash: String
+    private let hash: () -> String
 
-    fileprivate init(caller: Caller, key: String?, endpoint: String, hash: String) {
+    fileprivate init(caller: Caller, key: String?, endpoint: String, hash: @escaping () -> String) {
         (self.caller, self.key, self.endpoint, self.hash) = (caller, key, endpoint, hash)
     }
 
@@ -37,7 +37,7 @@ public struct Once: Sendable {
         // What is there already is older than a day.
         return """
             insert into idempotency_keys as k (user_id, key, endpoint, body_hash, answer)
-            select o.user_id, \(key), \(endpoint), \(hash), o.answer from (\(rows)) o (user_id, answer)
+            select o.user_id, \(key), \(endpoint), \(hash()), o.answer from (\(rows)) o (user_id, answer)
             on conflict (user_id, key) do update set endpoint = excluded.endpoint, body_hash = excluded.body_hash,
                 answer = excluded.answer, created_at = excluded.created_at
             """
@@ -76,7 +76,7 @@ public struct Once: Sendable {
             Kept.self,
             """
             with caller as (\(caller.live))
-            select k.endpoint = \(endpoint) and k.body_hash = \(hash) as is_same, k.answer
+            select k.endpoint = \(endpoint) and k.body_hash = \(hash()) as is_same, k.answer
             from caller join idempotency_keys k
                 on k.user_id = caller.user_id and k.key = \(key) and k.created_at > now() - interval '1 day'
             """)
@@ -88,16 +88,20 @@ extension Request {
     /// - Parameters:
     ///   - endpoint: its name.
     ///   - path: the ids of its path.
-    public func once(_ caller: Caller, _ endpoint: String, _ path: ID...) throws -> Once {
+    ///   - hash: of what is sent besides, where the handler reads the body; asked for when that is done.
+    public func once(
+        _ caller: Caller, _ endpoint: String, _ path: ID..., hash: (() -> String)? = nil
+    ) throws -> Once {
+        let hash = hash ?? { contentHash }
         guard let key = header("IDEMPOTENCY_KEY") else {
-            return Once(caller: caller, key: nil, endpoint: endpoint, hash: "")
+            return Once(caller: caller, key: nil, endpoint: endpoint, hash: hash)
         }
         guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
             throw Problem.idempotencyKeyMalformed
         }
         return Once(
             caller: caller, key: key, endpoint: ([endpoint] + path.map(\.text)).joined(separator: " "),
-            hash: contentHash)
+            hash: hash)
     }
 }
 

@@ -8,22 +8,31 @@ public struct Plan: Sendable {
     public let outputTokens: Int
     /// Models that a room may choose. The one for rooms that chose none is among them.
     public let models: [String]
+    /// Bytes of a file, and of all that are stored.
+    public let fileBytes: Int
+    public let storedBytes: Int
 
-    public static let basic = Plan("BASIC", perDay: 5, perMinute: 10, context: 16_000, output: 8_192)
-    public static let pro = Plan("PRO", perDay: 1_000, perMinute: 60, context: 0, output: 0)
+    public static let basic = Plan(
+        "BASIC", perDay: 5, perMinute: 10, context: 16_000, output: 8_192, file: 5, stored: 50)
+    public static let pro = Plan("PRO", perDay: 1_000, perMinute: 60, context: 0, output: 0, file: 14, stored: 1_000)
 
     /// That of a tier, by its name.
     public static func of(tier: String) -> Plan { tier == "pro" ? pro : basic }
 
-    private init(_ name: String, perDay: Int, perMinute: Int, context: Int, output: Int) {
-        func number(_ what: String, _ value: Int) -> Int {
-            Settings.number("PLAN_\(name)_\(what)", default: value, in: 0...1_000_000)
+    private init(
+        _ name: String, perDay: Int, perMinute: Int, context: Int, output: Int, file: Int, stored: Int
+    ) {
+        func number(_ what: String, _ value: Int, in range: ClosedRange<Int> = 0...1_000_000) -> Int {
+            Settings.number("PLAN_\(name)_\(what)", default: value, in: range)
         }
         let (perDay, perMinute) = (number("MESSAGES_PER_DAY", perDay), number("MESSAGES_PER_MINUTE", perMinute))
         messagesPerDay = Settings.limits ? perDay : 0
         messagesPerMinute = Settings.limits ? perMinute : 0
         contextTokens = number("CONTEXT_TOKENS", context)
         outputTokens = number("OUTPUT_TOKENS", output)
+        // nginx.conf lets 16 MB through, and a larger file than fits into a call could go with no message.
+        fileBytes = min(number("ATTACHMENT_MB", file, in: 1...16) << 20, Attachment.longestOfMessage)
+        storedBytes = number("STORAGE_MB", stored, in: 1...1_000_000) << 20
         let setting = "PLAN_\(name)_MODELS"
         let models = Set(Settings.text(setting, default: "").split(separator: ",").map(String.init))
         guard models.isSubset(of: Settings.models) else {

@@ -11,10 +11,13 @@ public struct Request {
     public internal(set) var hasWaited = false
     private let parameter: (String) -> String?
     private let body: [UInt8]
+    /// The next bytes of the body, so many unless it ends before: where the handler reads it piece by piece (`serve`).
+    public let read: (_ count: Int) -> [UInt8]
 
-    init(parameter: @escaping (String) -> String?, body: [UInt8]) {
+    init(parameter: @escaping (String) -> String?, body: [UInt8], read: @escaping (Int) -> [UInt8] = { _ in [] }) {
         self.parameter = parameter
         self.body = body
+        self.read = read
         id = parameter("REQUEST_ID").flatMap { $0.isEmpty ? nil : $0 } ?? Sodium.random(16).hex
     }
 
@@ -52,6 +55,14 @@ public struct Request {
         return Sodium.sha256(parts.flatMap { Array($0.utf8) + [0] } + body).hex
     }
 
+    /// The type of the body, in lower case and without its parameters; empty where there is none.
+    public var mediaType: String {
+        (parameter("CONTENT_TYPE") ?? "").prefix { $0 != ";" }.lowercased().filter { $0 != " " }
+    }
+
+    /// How many bytes the body is said to have; nil where that is not said.
+    public var contentLength: Int? { parameter("CONTENT_LENGTH").flatMap { Int($0) } }
+
     /// Whether `If-None-Match` names this ETag, weakly compared (RFC 9110, 13.1.2): nginx weakens it when it compresses.
     public func matches(etag: String) -> Bool {
         (header("IF_NONE_MATCH") ?? "").split(separator: ",").contains { entry in
@@ -72,8 +83,7 @@ public struct Request {
 
     /// The body as JSON. Members that are unknown are ignored; the first wrong one is refused by name.
     public func json<Value: Decodable>(_ type: Value.Type = Value.self) throws -> Value {
-        let media = (parameter("CONTENT_TYPE") ?? "").prefix { $0 != ";" }.lowercased()
-        guard media.filter({ $0 != " " }) == "application/json" else {
+        guard mediaType == "application/json" else {
             throw Problem(415, "unsupported_media_type", "The body must be application/json.")
         }
         guard !body.contains(0), String(validating: body, as: UTF8.self) != nil else {

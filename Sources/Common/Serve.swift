@@ -7,16 +7,18 @@ public typealias Handler = (Request, Database) throws -> Response
 ///
 /// Where descriptor 0 is a listening socket, it speaks FastCGI on it, one request at a time; otherwise it answers one
 /// request as CGI. SIGTERM, SIGINT and SIGQUIT end it after the answer in hand.
-public func serve(_ handler: @escaping Handler) -> Never {
+/// - Parameter readingBody: false where the handler reads the body itself, piece by piece.
+public func serve(readingBody: Bool = true, _ handler: @escaping Handler) -> Never {
     Settings.check()
     signal(SIGPIPE, SIG_IGN)
-    var server = Server(handler: handler)
+    var server = Server(readingBody: readingBody, handler: handler)
     if Exchange.comesAsFastCGI { server.serveFastCGI() } else { server.serveCGI() }
     exit(0)
 }
 
 /// The loop, and the requests that it holds.
 private struct Server {
+    let readingBody: Bool
     let handler: Handler
     let database = Database()
     private var held: [Int32: Held] = [:]
@@ -38,7 +40,10 @@ private struct Server {
         let deadline: Int
     }
 
-    init(handler: @escaping Handler) { self.handler = handler }
+    init(readingBody: Bool, handler: @escaping Handler) {
+        self.readingBody = readingBody
+        self.handler = handler
+    }
 
     // MARK: CGI
 
@@ -134,8 +139,8 @@ private struct Server {
 
     private mutating func begin(_ exchange: Exchange) {
         let began = monotonicMilliseconds()
-        let body = exchange.body(limit: Request.bodyLimit)
-        var request = Request(parameter: exchange.parameter, body: body ?? [])
+        let body = readingBody ? exchange.body(limit: Request.bodyLimit) : []
+        var request = Request(parameter: exchange.parameter, body: body ?? [], read: exchange.read)
         request.hasWaited = held.count >= capacity
         guard body != nil else {
             return finish(exchange, request, Problem.bodyTooLarge.response(requestID: request.id), began: began)

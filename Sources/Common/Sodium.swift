@@ -84,9 +84,15 @@ public enum Sodium {
     }
 
     private static func base64(_ bytes: [UInt8], variant: Int32) -> String {
-        var text = [CChar](repeating: 0, count: sodium_base64_encoded_len(bytes.count, variant))
-        sodium_bin2base64(&text, text.count, bytes, bytes.count, variant)
-        return String(decoding: text.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
+        // With the NUL behind it.
+        let length = sodium_base64_encoded_len(bytes.count, variant)
+        return String(unsafeUninitializedCapacity: length) { buffer in
+            buffer.withMemoryRebound(to: CChar.self) { text in
+                guard let start = text.baseAddress else { return 0 }
+                sodium_bin2base64(start, length, bytes, bytes.count, variant)
+                return length - 1
+            }
+        }
     }
 
     /// The bytes of strict base64url, or with `standard`, of base64 with padding; nil for anything else.
@@ -101,6 +107,22 @@ public enum Sodium {
                 nil, variant)
         }
         return result == 0 ? Array(bytes.prefix(count)) : nil
+    }
+}
+
+/// SHA-256 of what comes bit by bit.
+public struct SHA256 {
+    private var state = crypto_hash_sha256_state()
+
+    public init() { crypto_hash_sha256_init(&state) }
+
+    public mutating func add(_ bytes: [UInt8]) { crypto_hash_sha256_update(&state, bytes, UInt64(bytes.count)) }
+
+    /// Of what was added so far.
+    public var value: [UInt8] {
+        var (state, hash) = (state, [UInt8](repeating: 0, count: Int(crypto_hash_sha256_bytes())))
+        crypto_hash_sha256_final(&state, &hash)
+        return hash
     }
 }
 

@@ -4,14 +4,27 @@ import Common
 /// Source: https://ai.google.dev/api/generate-content
 public struct Gemini: Sendable {
     /// What one turn of a conversation says.
-    public struct Turn: Codable, Sendable {
+    public struct Turn {
         /// `user` or `model`.
         public let role: String
         public let content: String
+        public let attachments: [Attachment]
 
-        public init(role: String, content: String) {
+        public init(role: String, content: String, attachments: [Attachment] = []) {
             self.role = role
             self.content = content
+            self.attachments = attachments
+        }
+    }
+
+    /// A picture or a document that goes along with a turn.
+    public struct Attachment {
+        let mediaType: String
+        let base64: [Upload.Piece]
+
+        public init(mediaType: String, base64: [Upload.Piece]) {
+            self.mediaType = mediaType
+            self.base64 = base64
         }
     }
 
@@ -36,24 +49,42 @@ public struct Gemini: Sendable {
     public func request(
         model: String, key: String, turns: [Turn], systemInstruction: String?, continuation: String? = nil
     ) throws -> HTTPRequest {
+        // Stands for the bytes of attachments, which are not to be in memory.
+        let mark = Sodium.uuid().text
         // Parameters of sampling are left out: current models ignore or refuse them.
         let body = Body(
-            contents: turns.map { Body.Content(role: $0.role, parts: [.init(text: $0.content)]) },
+            contents: turns.map { turn in
+                let attachments = turn.attachments.map {
+                    Body.Part(inlineData: .init(data: mark, mimeType: $0.mediaType))
+                }
+                return Body.Content(role: turn.role, parts: attachments + [.init(text: turn.content)])
+            },
             systemInstruction: systemInstruction.flatMap {
                 $0.isEmpty ? nil : Body.Content(role: "user", parts: [.init(text: $0)])
             },
             generationConfig: maxOutputTokens > 0 ? .init(maxOutputTokens: maxOutputTokens) : nil,
             continuationToken: continuation)
+        let bytes = try JSON.encode(body)
+        let attachments = turns.flatMap(\.attachments)
         return HTTPRequest(
             url: "\(baseURL)/\(version)/models/\(model):streamGenerateContent?alt=sse",
             headers: [
                 ("Content-Type", "application/json"), ("x-goog-api-key", key), ("X-Server-Timeout", String(timeout)),
             ],
-            body: try JSON.encode(body), timeout: timeout * 1_000, silence: min(timeout, 90))
+            body: attachments.isEmpty ? bytes : [],
+            upload: attachments.isEmpty ? nil : Upload(bytes, mark: mark, for: attachments.map(\.base64)),
+            timeout: timeout * 1_000, silence: min(timeout, 90))
     }
 
     private struct Body: Encodable {
-        struct Part: Encodable { let text: String }
+        struct Part: Encodable {
+            var text: String?
+            var inlineData: InlineData?
+        }
+        struct InlineData: Encodable {
+            let data: String
+            let mimeType: String
+        }
         struct Content: Encodable {
             let role: String
             let parts: [Part]

@@ -7,6 +7,8 @@ public struct HTTPRequest {
     public let url: String
     public let headers: [(String, String)]
     public let body: [UInt8]
+    /// What is sent in place of the body where that is too large to be held.
+    public let upload: Upload?
     /// Milliseconds for the whole exchange, and seconds of silence, after which it is given up.
     public let timeout: Int
     public let silence: Int
@@ -15,11 +17,13 @@ public struct HTTPRequest {
     public let mayRepeat: Bool
 
     public init(
-        url: String, headers: [(String, String)], body: [UInt8], timeout: Int, silence: Int, mayRepeat: Bool = true
+        url: String, headers: [(String, String)], body: [UInt8], upload: Upload? = nil, timeout: Int, silence: Int,
+        mayRepeat: Bool = true
     ) {
         self.url = url
         self.headers = headers
         self.body = body
+        self.upload = upload
         self.timeout = timeout
         self.silence = silence
         self.mayRepeat = mayRepeat
@@ -33,6 +37,7 @@ public final class Transfer {
 
     fileprivate let easy: UnsafeMutableRawPointer
     fileprivate var headers: UnsafeMutablePointer<curl_slist>?
+    private let upload: Upload?
     private var received: [UInt8] = []
     private var total = 0
     fileprivate var onArrival: (() -> Void)?
@@ -44,13 +49,18 @@ public final class Transfer {
     fileprivate init?(_ request: HTTPRequest) {
         guard let easy = curl_easy_init() else { return nil }
         self.easy = easy
+        upload = request.upload
         for (name, value) in request.headers { headers = curl_slist_append(headers, "\(name): \(value)") }
         // No waiting for "100 Continue" before a large body.
         headers = curl_slist_append(headers, "Expect:")
         curl_set_string(easy, CURLOPT_URL, request.url)
         curl_set_pointer(easy, CURLOPT_HTTPHEADER, headers)
-        _ = request.body.withUnsafeBytes { buffer in
-            curl_set_body(easy, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), curl_off_t(buffer.count))
+        if let upload {
+            upload.attach(to: easy)
+        } else {
+            _ = request.body.withUnsafeBytes { buffer in
+                curl_set_body(easy, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), curl_off_t(buffer.count))
+            }
         }
         curl_set_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
         curl_set_long(easy, CURLOPT_NOSIGNAL, 1)

@@ -110,7 +110,7 @@ struct Calls {
                 case .reply(let reply):
                     try gemini.request(
                         model: route.model, key: routes.keys[route.key],
-                        turns: reply.conversation.turns.map { .init(role: $0.role, content: $0.content) },
+                        turns: reply.conversation.turns.map { $0.sent(by: reply.job.userID, from: database) },
                         systemInstruction: reply.instruction, continuation: stream.continuation)
                 case .chore(let chore):
                     try gemini.request(

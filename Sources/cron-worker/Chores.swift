@@ -126,7 +126,7 @@ struct Chores {
                 ) as transcript, (array_agg(t.id order by t.id desc) filter (where t.role = 'model'))[1] as upto
                 from (
                     select n.*, sum(n.tokens) over (order by n.id) as sum, row_number() over (order by n.id) as number from (
-                        select m.id, m.role, \(Conversation.estimate) as tokens,
+                        select m.id, m.role, \(Conversation.textEstimate) as tokens,
                             case c.kind when 'title' then left(m.content, 2000) else m.content end as content
                         from messages m
                         where m.user_id = c.user_id and m.chatroom_id = c.room and \(Message.isSaid)

@@ -1,4 +1,5 @@
 import Common
+import Upstream
 
 /// What of a conversation goes to Gemini with its last message: the newest messages of the reply's branch that fit the
 /// budget, and a summary of what came before, if there is one.
@@ -7,6 +8,19 @@ struct Conversation: JSONColumn {
         let id: ID
         let role: String
         let content: String
+        var attachments: [Attached]?
+    }
+
+    /// An attachment of a message.
+    struct Attached: Decodable {
+        let id: ID
+        let mediaType: String
+        let bytes: Int
+
+        enum CodingKeys: String, CodingKey {
+            case id, bytes
+            case mediaType = "media_type"
+        }
     }
     /// The oldest first, beginning with the user's.
     let turns: [Turn]
@@ -24,15 +38,36 @@ struct Conversation: JSONColumn {
 
     init(from decoder: any Decoder) throws {
         let members = try decoder.container(keyedBy: CodingKeys.self)
-        turns = Array((try members.decodeIfPresent([Turn].self, forKey: .turns) ?? []).drop { $0.role != "user" })
+        let turns = (try members.decodeIfPresent([Turn].self, forKey: .turns) ?? []).drop { $0.role != "user" }
+        self.turns = Conversation.fitting(turns, bytes: Attachment.longestOfMessage)
         tokens = try members.decodeIfPresent(Int.self, forKey: .tokens) ?? 0
         summaryID = try members.decodeIfPresent(ID.self, forKey: .summaryID)
         summary = try members.decodeIfPresent(String.self, forKey: .summary)
         outgrown = try members.decodeIfPresent(ID.self, forKey: .outgrown)
     }
 
-    /// An estimate of the tokens of the message `m`: a token for each four bytes, unless Gemini has counted.
-    static let estimate: SQL = "coalesce(m.tokens, octet_length(m.content) / 4) + 4"
+    /// Of the attachments, only the newest go along that have at most so many bytes together.
+    private static func fitting(_ turns: ArraySlice<Turn>, bytes: Int) -> [Turn] {
+        var (turns, left) = (Array(turns), bytes)
+        for index in turns.indices.reversed() {
+            guard let attachments = turns[index].attachments else { continue }
+            left -= attachments.reduce(0) { $0 + $1.bytes }
+            if left < 0 { turns[index].attachments = nil }
+        }
+        return turns
+    }
+
+    /// An estimate of the tokens of the text of the message `m`: a token for each four bytes, unless Gemini has counted.
+    static let textEstimate: SQL = "coalesce(m.tokens, octet_length(m.content) / 4) + 4"
+
+    /// The same of all of it. A picture is 1,120 tokens, a page of a PDF 560 (https://ai.google.dev/gemini-api/docs/media-resolution,
+    /// Gemini 3), and how many pages there are shows in few PDFs: one for each 100 KB.
+    private static let estimate: SQL = """
+        \(textEstimate) + case when m.attachments is null then 0 else (
+            select coalesce(sum(case a.media_type when 'application/pdf' then 560 * (1 + a.bytes / 100000) else 1120 end), 0)
+            from attachments a where a.user_id = m.user_id and a.id = any(m.attachments)
+        ) end
+        """
 
     /// Selects the conversation, as JSON, that the reply `c` on the branch `b.branch` answers.
     ///
@@ -43,8 +78,9 @@ struct Conversation: JSONColumn {
     static func json(budget: SQL) -> SQL {
         """
         select json_build_object(
-            'turns', json_agg(json_build_object('id', t.id, 'role', t.role, 'content', t.content) order by t.id)
-                filter (where t.fits),
+            'turns', json_agg(json_build_object(
+                'id', t.id, 'role', t.role, 'content', t.content, 'attachments', t.attachments
+            ) order by t.id) filter (where t.fits),
             'tokens', round(sum(t.estimate) filter (where t.fits)), 'summary_id', max(t.summary_id::text),
             'summary', max(t.summary), 'outgrown', case when max(t.sum) > max(t.budget) * 0.7 then
                 (array_agg(t.id order by t.id desc) filter (where t.role = 'model' and t.sum > t.budget * 0.35))[1] end
@@ -54,6 +90,7 @@ struct Conversation: JSONColumn {
                 sum(n.tokens) over newest <= n.budget or row_number() over newest = 1 as fits
             from (
                 select m.id, m.role, m.content, s.id as summary_id, s.content as summary, \(budget) as budget,
+                    case when m.attachments is not null then \(Attachment.list("m.attachments", of: "m.user_id")) end as attachments,
                     \(estimate) as estimate,
                     case m.role when 'user' then (\(estimate)) * coalesce(f.factor, 1) else \(estimate) end as tokens
                 from (values (1)) one
@@ -86,4 +123,19 @@ struct Conversation: JSONColumn {
         where s.user_id = c.user_id and s.chatroom_id = c.lane and s.upto < c.id and \(Message.isOn("b.branch"))
         order by s.upto desc limit 1
         """
+}
+
+extension Conversation.Turn {
+    /// As Gemini gets it; the bytes of attachments are read from Postgres while they are sent.
+    func sent(by user: ID, from database: Database) -> Gemini.Turn {
+        let attachments = (attachments ?? []).map { attachment in
+            let pieces = Attachment.pieces(of: attachment.id, bytes: attachment.bytes, user: user, database: database)
+            return Gemini.Attachment(
+                mediaType: attachment.mediaType,
+                base64: pieces.map { piece in
+                    .fetched(count: piece.base64Length) { Array(try piece.base64().utf8) }
+                })
+        }
+        return Gemini.Turn(role: role, content: content, attachments: attachments)
+    }
 }

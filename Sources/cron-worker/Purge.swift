@@ -50,6 +50,13 @@ enum Purge {
                 where state = 'ready' and kind = 'otp' and (payload ->> 'expires_at')::timestamptz < now()
                 order by id limit 5000 for update skip locked)
             """,
+            // Attachments that no message was sent with. Each may be large.
+            """
+            delete from attachments where (user_id, id) in (
+                select user_id, id from attachments
+                where chatroom_id is null and created_at < now() - interval '1 day' order by created_at limit 50
+                for update skip locked)
+            """,
             "delete from upstream_holds where until < now()",
             """
             with gone as (

@@ -147,6 +147,30 @@ def tokens_are_counted(version):
 
 
 @check
+def files_go_along(version):
+    files = [("image/png", 1_120), ("image/jpeg", 1_120), ("image/webp", 1_120), ("image/heic", 1_120), ("application/pdf", 560)]
+    for number, (media_type, tokens) in enumerate(files):
+        # All bytes there are, in each place of three, so that both alphabets and all paddings are seen.
+        file = bytes(range(256)) * 3 + b"?" * number
+        part = types.Part.from_bytes(data=file, mime_type=media_type)
+        answer = ask(version, [part, "What is this?"])
+        assert f"file: `{media_type}`, {len(file)} bytes" in answer.text and "> What is this?" in answer.text
+        assert answer.usage_metadata.prompt_token_count == tokens + 4
+        assert client(version).models.count_tokens(model=MODEL, contents=[part, "What is this?"]).total_tokens == tokens + 4
+    chat = client(version).chats.create(model=MODEL)
+    chat.send_message([types.Part.from_bytes(data=b"x" * 10, mime_type="image/png"), "First"])
+    assert "file: `image/png`, 10 bytes" in chat.send_message("Second").text
+    for media_type in ["image/gif", "image/svg+xml", "text", ""]:
+        part = {"inlineData": {"mimeType": media_type, "data": "eA=="}}
+        status, answer = post(f"/{version}/models/{MODEL}:generateContent", {"contents": [{"parts": [part]}]})
+        assert status == 400 and "MIME type" in answer["error"]["message"]
+    for data in ["=", "x", "é", "a b"]:
+        part = {"inline_data": {"mime_type": "image/png", "data": data}}
+        status, answer = post(f"/{version}/models/{MODEL}:generateContent", {"contents": [{"parts": [part]}]})
+        assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
+
+
+@check
 def models_are_listed(version):
     models = client(version).models
     assert f"models/{MODEL}" in [model.name for model in models.list()]

@@ -75,22 +75,22 @@ public final class Backend: @unchecked Sendable {
 
     /// Sends a request as nginx would pass it on, and gives what came back.
     /// - Parameters:
-    ///   - room, message, session: the ids of the path.
+    ///   - room, message, session: the ids of the path; `path`: others, by the names of their meta-variables.
     ///   - token: an access token.
     ///   - body: sent as JSON; `raw`: sent as it is, with this content type.
     ///   - headers: by their names as sent: `If-None-Match`.
     public func call(
         _ name: String, room: String? = nil, message: String? = nil, session: String? = nil, token: String? = nil,
-        body: JSONValue? = nil, raw: [UInt8]? = nil, type: String = "application/json", query: String = "",
-        headers: [String: String] = [:],
-        seconds: Double = 60
+        path: [String: String] = [:], body: JSONValue? = nil, raw: [UInt8]? = nil, type: String = "application/json",
+        query: String = "", headers: [String: String] = [:], seconds: Double = 60
     ) throws -> Answer {
         let connection = try FastCGI(endpoint(name).listener.path)
         let bytes = raw ?? body?.bytes ?? []
         connection.sendRequest(
             Backend.parameters(
                 room: room, message: message, session: session, token: token, length: bytes.count,
-                type: raw == nil && body == nil ? "" : type, query: query, headers: headers),
+                type: raw == nil && body == nil ? "" : type, query: query, headers: headers
+            ).merging(path) { $1 },
             body: bytes)
         return try connection.answer(seconds: seconds)
     }

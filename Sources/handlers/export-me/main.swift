@@ -34,13 +34,24 @@ func lines(of user: ID) -> SQL {
     select row_to_json(j)::text from (
         select 'message' as type, m.id, m.chatroom_id, m.branch, m.variant_of, m.role,
             case m.status when 'running' then partial_text(m.user_id, m.id, m.attempt) else m.content end as content,
-            m.status, m.error, m.model, m.finish_reason, m.usage, m.tokens, m.provenance, m.created_at, m.completed_at
+            m.status, m.error, m.model, m.finish_reason, m.usage, m.tokens, m.provenance, m.attachments, m.created_at,
+            m.completed_at
         from messages m where m.user_id = \(user) order by m.chatroom_id, m.id
     ) j
     union all
     select row_to_json(j)::text from (
         select 'summary' as type, s.id, s.chatroom_id, s.upto, s.content, s.tokens, s.model, s.usage, s.created_at
         from summaries s where s.user_id = \(user) order by s.chatroom_id, s.id
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'attachment' as type, a.id, a.chatroom_id, a.media_type, a.bytes, a.name, a.created_at
+        from attachments a where a.user_id = \(user) order by a.id
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'attachment_piece' as type, p.attachment_id, p.number, replace(encode(p.data, 'base64'), E'\\n', '') as base64
+        from attachment_pieces p where p.user_id = \(user) order by p.attachment_id, p.number
     ) j
     """
 }

@@ -11,6 +11,9 @@ func answerText(to request: GenerateRequest, model: String, seed: Seed) -> Strin
     if let instruction = request.systemInstruction?.text {
         facts.append("- system instruction: “\(shortened(instruction))”")
     }
+    for file in (request.contents ?? []).flatMap(\.files) {
+        facts.append("- file: `\(file.mimeType)`, \(file.bytes) bytes")
+    }
     let closing = closings[Int(seed.number(for: "\(earlier) \(message)") % UInt64(closings.count))]
     return """
         This answer comes from the **sandbox**, not from Google: no model has read your message. 🏖️

@@ -36,7 +36,7 @@ struct GenerateRequest: Decodable {
     var promptTokens: Int {
         let all = (contents ?? []) + (systemInstruction.map { [$0] } ?? [])
         return all.flatMap { $0.parts ?? [] }.reduce(0) { sum, part in
-            sum + (part.text.map(tokenCount) ?? 258)  // what Google counts for a small picture
+            sum + (part.text.map(tokenCount) ?? part.inlineData?.tokens ?? 1_120)
         }
     }
 }
@@ -55,6 +55,7 @@ struct Content: Decodable {
 
     var isUser: Bool { role != "model" }
     var text: String { (parts ?? []).compactMap(\.text).joined() }
+    var files: [InlineData] { (parts ?? []).compactMap(\.inlineData) }
 }
 
 struct Part: Decodable {
@@ -69,14 +70,39 @@ struct Part: Decodable {
     }
 
     let text: String?
+    let inlineData: InlineData?
     /// Whether it has what Google calls its data: a text, a file, a function call, …
     let hasData: Bool
 
     init(from decoder: any Decoder) throws {
         let object = try decoder.object(of: Name.self)
         text = try object.decodeIfPresent(String.self, forKey: .text)
+        inlineData = try object.decodeIfPresent(InlineData.self, forKey: .inlineData)
         let isBlank = text == "" && !object.contains(.thoughtSignature)
         hasData = !isBlank && !Name.extras.isSuperset(of: object.allKeys)
+    }
+}
+
+/// A file in the request itself, in base64 of either alphabet, padded or not.
+struct InlineData: Decodable {
+    private enum Name: String, CodingKey { case mimeType, data, displayName }
+
+    let mimeType: String
+    let bytes: Int
+
+    /// What Google counts with its standard resolutions (Gemini 3): of a PDF, for one page.
+    var tokens: Int { mimeType == "application/pdf" ? 560 : 1_120 }
+
+    init(from decoder: any Decoder) throws {
+        let object = try decoder.object(of: Name.self)
+        mimeType = try object.decodeIfPresent(String.self, forKey: .mimeType) ?? ""
+        let text = try object.decodeIfPresent(String.self, forKey: .data) ?? ""
+        var base64 = text.replacing("-", with: "+").replacing("_", with: "/")
+        if !base64.hasSuffix("=") { base64 += String(repeating: "=", count: (4 - base64.utf8.count % 4) % 4) }
+        guard let data = Data(base64Encoded: base64) else {
+            throw GoogleError.invalid("Invalid value at 'inline_data.data' (TYPE_BYTES), Base64 decoding failed")
+        }
+        bytes = data.count
     }
 }
 

@@ -79,6 +79,19 @@ extension Content {
                 "* GenerateContentRequest.\(place).parts[\(index)].data: required oneof field 'data' must have one "
                     + "initialized field\n")
         }
+        for file in files { try file.check() }
+    }
+}
+
+extension InlineData {
+    /// Of pictures not every kind is taken: https://ai.google.dev/gemini-api/docs/image-understanding
+    fileprivate func check() throws {
+        let pictures = ["png", "jpeg", "webp", "heic", "heif"].map { "image/\($0)" }
+        let isTaken =
+            pictures.contains(mimeType) || mimeType == "application/pdf"
+            || ["text/", "audio/", "video/"].contains(where: mimeType.hasPrefix)
+        guard isTaken else { throw GoogleError.invalid("Unsupported MIME type: \(mimeType)") }
+        guard bytes > 0 else { throw GoogleError.invalid("Unable to process input image. Please retry or report.") }
     }
 }
 

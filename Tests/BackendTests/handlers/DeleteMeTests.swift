@@ -227,6 +227,7 @@ struct DeleteMeTests {
         _ = try backend.call(
             "create-chatroom", token: person.token, body: [:], headers: ["Idempotency-Key": "once"])
         let reply = try backend.post("Hello", room, person)
+        _ = try backend.upload(Files.png, person)
         let database = backend.database.connect()
         try database.execute(
             """

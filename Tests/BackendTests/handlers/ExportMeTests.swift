@@ -29,6 +29,7 @@ struct ExportMeTests {
                 insert into summaries (user_id, chatroom_id, upto, content, tokens)
                 values (\(somebody.id), \(room), \(reply), 'They said hello', 3)
                 """)
+            _ = try backend.upload(Files.png, somebody)
         }
         let answer = try backend.call("export-me", token: person.token)
         #expect(answer.status == 200 && answer.header("Content-Type") == "application/x-ndjson")
@@ -40,7 +41,7 @@ struct ExportMeTests {
         #expect(
             counts == [
                 "user": 1, "session": 1, "security_event": 2, "chatroom": 1, "message": 3, "branch": 2, "summary": 1,
-                "end": 1,
+                "attachment": 1, "attachment_piece": 1, "end": 1,
             ])
         #expect(lines.last?["type"] == "end" && lines[0]["type"] == "user" && lines[0]["mobile"].text == person.mobile)
         let messages = lines.filter { $0["type"] == "message" }
@@ -56,6 +57,21 @@ struct ExportMeTests {
         try conversation.begin(sent.reply, deltas: [(1, 0, "so far")])
         let answer = try conversation.backend.call("export-me", token: conversation.person.token)
         #expect(answer.text.contains("\"content\":\"so far\",\"status\":\"running\""))
+    }
+
+    @Test
+    func `Files are in it whole, in pieces of base64 that follow each other`() throws {
+        let file = Files.png(of: 300_000)
+        let id = try backend.upload(file, person, name: "a.png")
+        _ = try backend.send("Look", [id], to: backend.room(person), person)
+        let lines = try backend.call("export-me", token: person.token).text.split(separator: "\n")
+            .compactMap { JSONValue(Array($0.utf8)) }
+        let described = try #require(lines.first { $0["type"] == "attachment" })
+        #expect(described["id"].text == id && described["name"] == "a.png" && described["media_type"] == "image/png")
+        #expect(lines.first { $0["type"] == "message" }?["attachments"] == [.string(id)])
+        let pieces = lines.filter { $0["type"] == "attachment_piece" && $0["attachment_id"].text == id }
+        #expect(pieces.map { $0["number"].number } == [0, 1, 2, 3])
+        #expect(Data(base64Encoded: pieces.compactMap { $0["base64"].text }.joined()) == Data(file))
     }
 
     @Test
@@ -110,6 +126,20 @@ struct ExportMeTests {
         let status = try String(contentsOfFile: "/proc/\(process.pid)/status", encoding: .utf8)
         let peak = try #require(status.firstMatch(of: /VmHWM:\s*([0-9]+) kB/).flatMap { Int($0.output.1) })
         #expect(peak < 60_000, "\(peak) kB at its peak")
+    }
+
+    @Test
+    func `Many files do too`() throws {
+        try database.execute("update users set tier = 'pro'")
+        let file = Files.png(of: 10 << 20)
+        for _ in 0..<4 { _ = try backend.upload(file, person) }
+        var count = 0
+        let connection = try begin()
+        while let bytes = try connection.receive(1 << 20) { count += bytes.count }
+        #expect(count > 55_000_000)
+        let peak = try backend.peak("export-me")
+        #expect(peak < 60_000, "\(peak) kB at its peak")
+        print("export with 40 MB of files: \(peak) kB at the peak")
     }
 
     @Test

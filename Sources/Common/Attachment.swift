@@ -1,0 +1,110 @@
+/// A picture or a document that goes with a message.
+public enum Attachment {
+    /// Bytes of each of its pieces but the last: the base64 of one needs no padding and can be followed by the next.
+    public static let pieceLength = 98_304
+    /// The most bytes that the attachments of one message have together, and that go along with a conversation.
+    public static let longestOfMessage = Settings.number("ATTACHMENTS_MB_PER_CALL", default: 14, in: 1...70) << 20
+
+    /// The answer's JSON, of the table `attachments` under the name `a`.
+    public static let json: SQL = "(select row_to_json(j) from (select a.id, a.media_type, a.bytes, a.name) j)"
+    /// The same where one has just come.
+    public static let ownJSON: SQL = """
+        (select row_to_json(j) from (select a.id, a.media_type, a.bytes, a.name, a.created_at) j)
+        """
+
+    /// The JSON of those whose ids are in the array `ids`, of the user `owner`, in this order.
+    public static func list(_ ids: SQL, of owner: SQL) -> SQL {
+        """
+        (select coalesce(json_agg(\(json) order by x.number), '[]')
+        from unnest(\(ids)) with ordinality as x (id, number)
+        join attachments a on a.user_id = \(owner) and a.id = x.id)
+        """
+    }
+
+    /// The attachment `a` of the caller's with this id, as what is joined to `caller`; not where its room is in the trash.
+    public static func found(_ id: ID) -> SQL {
+        """
+        attachments a on a.user_id = caller.user_id and a.id = \(id) and not exists (
+            select from chatrooms r where r.user_id = a.user_id and r.id = a.chatroom_id and r.deleted_at is not null)
+        """
+    }
+
+    /// What those of the user `u` take of the room that they have: a small one counts as 8 KB.
+    public static let stored: SQL =
+        "(select coalesce(sum(greatest(a.bytes, 8192)), 0) from attachments a where a.user_id = u.id)"
+}
+
+extension Attachment {
+    /// A part of the bytes of one, to be fetched when it is needed.
+    public struct Piece {
+        /// The length of its base64.
+        public let base64Length: Int
+        let user: ID
+        let attachment: ID
+        let number: Int
+        let database: Database
+
+        /// Fetches it; 404 where it has been deleted.
+        public func base64() throws -> String {
+            let text = try database.row(
+                String.self,
+                """
+                select replace(encode(p.data, 'base64'), E'\\n', '') from attachment_pieces p
+                where p.user_id = \(user) and p.attachment_id = \(attachment) and p.number = \(number)::int
+                """)
+            guard let text, text.utf8.count == base64Length else { throw Problem.notFound }
+            return text
+        }
+    }
+
+    /// All that there is of one of so many bytes, from its start.
+    public static func pieces(of id: ID, bytes: Int, user: ID, database: Database) -> [Piece] {
+        stride(from: 0, to: bytes, by: pieceLength).enumerated().map { number, start in
+            Piece(
+                base64Length: (min(pieceLength, bytes - start) + 2) / 3 * 4, user: user, attachment: id, number: number,
+                database: database)
+        }
+    }
+}
+
+/// The attachments that a message is to have, as its sender names them: up to 10, of their own, that no message has yet.
+public struct NewAttachments: Decodable, Sendable {
+    public let ids: [ID]
+
+    public init(from decoder: any Decoder) throws {
+        let list = try? decoder.singleValueContainer().decode([ID].self)
+        guard let list, list.count <= 10, Set(list).count == list.count else {
+            throw Problem.Field("must be a list of at most 10 different ids", at: decoder.codingPath)
+        }
+        ids = list
+    }
+
+    private init() { ids = [] }
+    public static let none = NewAttachments()
+
+    // What the statement that sends the message has more than it has without any.
+
+    /// The further column of an insertion into `messages`.
+    public var column: SQL { ids.isEmpty ? "" : ", attachments" }
+
+    /// Its value, for the message `m` of the room `r`. Whoever runs the statement tells the caller what was refused (`refusals`).
+    public var claimed: SQL {
+        guard !ids.isEmpty else { return "" }
+        return """
+            , case m.role when 'user' then
+                claim_attachments(r.user_id, r.id, \(ids)::uuid[], \(Attachment.longestOfMessage)::bigint) end
+            """
+    }
+
+    /// Their JSON as a further column of the answer, for the room `r`.
+    public var listed: SQL {
+        ids.isEmpty ? "" : ", \(Attachment.list("\(ids)::uuid[]", of: "r.user_id")) as attachments"
+    }
+
+    /// The answers to violations of these constraints.
+    public static let refusals = [
+        "attachments_free": Problem.invalid("attachments", "must be of your own attachments that no message has yet"),
+        "attachments_total": Problem.invalid(
+            "attachments", "must have at most \(Attachment.longestOfMessage >> 20) MB together"),
+    ]
+}

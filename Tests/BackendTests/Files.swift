@@ -1,0 +1,33 @@
+import Foundation
+
+/// Files as people send them, as small as they can be, or of any length.
+enum Files {
+    /// A picture of one pixel.
+    static let png = bytes(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+    static let jpeg: [UInt8] =
+        [0xFF, 0xD8, 0xFF, 0xE0, 0, 0x10] + "JFIF".utf8 + [0, 1, 1, 0, 0, 1, 0, 1, 0, 0, 0xFF, 0xD9]
+    static let webp = bytes("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==")
+    static let heic: [UInt8] =
+        [0, 0, 0, 0x18] + "ftypheic".utf8 + [0, 0, 0, 0] + "mif1heic".utf8 + [0, 0, 0, 8] + "mdat".utf8
+    static let heif: [UInt8] =
+        [0, 0, 0, 0x18] + "ftypmif1".utf8 + [0, 0, 0, 0] + "mif1heix".utf8 + [0, 0, 0, 8] + "mdat".utf8
+    static let pdf = Array("%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n".utf8)
+
+    static let all: [(type: String, bytes: [UInt8])] = [
+        ("image/png", png), ("image/jpeg", jpeg), ("image/webp", webp), ("image/heic", heic), ("image/heif", heif),
+        ("application/pdf", pdf),
+    ]
+
+    /// A picture of this many bytes, 57 at least, which are the same for the same seed.
+    static func png(of count: Int, seed: UInt64 = 1) -> [UInt8] {
+        var random = Repeatable(state: seed)
+        let words = (0...(count / 8)).map { _ in random.next() }
+        let filling = words.withUnsafeBytes { Array($0.prefix(count - 57)) }
+        let length = withUnsafeBytes(of: UInt32(filling.count).bigEndian) { Array($0) }
+        // A chunk that nobody knows, before the end.
+        return png[..<33] + length + "fiLl".utf8 + filling + [0, 0, 0, 0] + png.suffix(12)
+    }
+
+    private static func bytes(_ base64: String) -> [UInt8] { Data(base64Encoded: base64).map(Array.init) ?? [] }
+}
