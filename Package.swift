@@ -7,7 +7,7 @@ let endpoints = [
     "signup", "send-otp", "verify-otp", "login", "refresh", "logout", "forgot-password", "reset-password",
     "change-password",
     "list-sessions", "revoke-session", "revoke-other-sessions", "get-me", "update-me", "delete-me", "export-me",
-    "list-security-events",
+    "list-security-events", "get-usage", "list-ledger",
     // chat
     "search-messages", "create-chatroom", "list-chatrooms", "get-chatroom", "update-chatroom", "delete-chatroom",
     "list-trash",

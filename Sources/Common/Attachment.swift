@@ -98,7 +98,7 @@ public struct NewAttachments: Decodable, Sendable {
 
     /// Their JSON as a further column of the answer, for the room `r`.
     public var listed: SQL {
-        ids.isEmpty ? "" : ", \(Attachment.list("\(ids)::uuid[]", of: "r.user_id")) as attachments"
+        ids.isEmpty ? "" : ", \(Attachment.list("\(ids)::uuid[]", of: "r.user_id"))::text as attachments"
     }
 
     /// The answers to violations of these constraints.

@@ -31,6 +31,7 @@ public enum Migrations {
         ("search", PackageResources.search_sql),
         ("retention", PackageResources.retention_sql),
         ("attachments", PackageResources.attachments_sql),
+        ("quota", PackageResources.quota_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

@@ -46,8 +46,23 @@ public struct Plan: Sendable {
     /// Whether the plan of the user `u` allows a room to choose this model, or none.
     public static func allows(_ model: Model?) -> SQL { "(\(model)::text is null or \(model) = any(\(models)))" }
 
+    /// The model that answers in a room that chose the one which `chosen` selects: the operator's where it chose none, or one that
+    /// the plan does not include any more.
+    public static func model(_ chosen: SQL) -> SQL {
+        "(case when \(chosen) = any(\(models)) then \(chosen) else \(Settings.model) end)"
+    }
+
     private static let models: SQL =
         "case \(User.tier) when 'pro' then \(pro.models)::text[] else \(basic.models)::text[] end"
+
+    /// `contextTokens` of the tier that `tier` selects.
+    public static func contextTokens(of tier: SQL) -> SQL {
+        "case \(tier) when 'pro' then \(pro.contextTokens)::int else \(basic.contextTokens)::int end"
+    }
+
+    /// `messagesPerDay` of the user `u`, NULL where there is no limit.
+    public static let messagesPerDay: SQL =
+        "nullif(case \(User.tier) when 'pro' then \(pro.messagesPerDay)::int else \(basic.messagesPerDay)::int end, 0)"
 }
 
 extension Problem {

@@ -45,9 +45,11 @@ public struct Gemini: Sendable {
     /// The call that has `model` go on with a conversation.
     /// - Parameters:
     ///   - key: of the API.
+    ///   - outputTokens: at most, where MAX_OUTPUT_TOKENS is not less; 0: no limit.
     ///   - continuation: the token with which Gemini ended an answer that it had not finished.
     public func request(
-        model: String, key: String, turns: [Turn], systemInstruction: String?, continuation: String? = nil
+        model: String, key: String, turns: [Turn], systemInstruction: String?, outputTokens: Int = 0,
+        continuation: String? = nil
     ) throws -> HTTPRequest {
         // Stands for the bytes of attachments, which are not to be in memory.
         let mark = Sodium.uuid().text
@@ -62,7 +64,9 @@ public struct Gemini: Sendable {
             systemInstruction: systemInstruction.flatMap {
                 $0.isEmpty ? nil : Body.Content(role: "user", parts: [.init(text: $0)])
             },
-            generationConfig: maxOutputTokens > 0 ? .init(maxOutputTokens: maxOutputTokens) : nil,
+            generationConfig: [maxOutputTokens, outputTokens].filter { $0 > 0 }.min().map {
+                .init(maxOutputTokens: $0)
+            },
             continuationToken: continuation)
         let bytes = try JSON.encode(body)
         let attachments = turns.flatMap(\.attachments)

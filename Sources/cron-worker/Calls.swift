@@ -111,7 +111,8 @@ struct Calls {
                     try gemini.request(
                         model: route.model, key: routes.keys[route.key],
                         turns: reply.conversation.turns.map { $0.sent(by: reply.job.userID, from: database) },
-                        systemInstruction: reply.instruction, continuation: stream.continuation)
+                        systemInstruction: reply.instruction, outputTokens: reply.plan.outputTokens,
+                        continuation: stream.continuation)
                 case .chore(let chore):
                     try gemini.request(
                         model: route.model, key: routes.keys[route.key],

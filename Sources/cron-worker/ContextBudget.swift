@@ -18,6 +18,9 @@ struct ContextBudget {
         named = "{\(pairs.joined(separator: ","))}"
     }
 
+    /// That of the model which `model` selects, where the plan of the tier that `tier` selects has none that is smaller.
+    func of(_ model: SQL, tier: SQL) -> SQL { "least(\(of(model)), nullif(\(Plan.contextTokens(of: tier)), 0))" }
+
     /// That of the model which `model` selects.
     func of(_ model: SQL) -> SQL { "coalesce((\(named)::jsonb ->> \(model))::int, \(standard)::int)" }
 }

@@ -21,6 +21,8 @@ struct Job: Decodable, Hashable {
 /// A reply to be made.
 struct ReplyJob: Decodable {
     let job: Job
+    /// Its user's plan at this time.
+    let plan: Plan
     let model: String
     let systemInstruction: String?
     /// Whether its room has no title yet.
@@ -29,7 +31,7 @@ struct ReplyJob: Decodable {
     let conversation: Conversation
 
     enum CodingKeys: String, CodingKey {
-        case model, branch, conversation
+        case tier, model, branch, conversation
         case systemInstruction = "system_instruction"
         case isUntitled = "is_untitled"
     }
@@ -37,6 +39,7 @@ struct ReplyJob: Decodable {
     init(from decoder: any Decoder) throws {
         let row = try decoder.container(keyedBy: CodingKeys.self)
         job = try Job(from: decoder)
+        plan = Plan.of(tier: try row.decodeIfPresent(String.self, forKey: .tier) ?? "")
         model = try row.decode(String.self, forKey: .model)
         systemInstruction = try row.decodeIfPresent(String.self, forKey: .systemInstruction)
         isUntitled = try row.decode(Bool.self, forKey: .isUntitled)

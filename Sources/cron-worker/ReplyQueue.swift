@@ -74,13 +74,14 @@ struct ReplyQueue {
                 where m.user_id = c.user_id and m.chatroom_id = c.lane and m.id = c.id and m.status in ('queued', 'running')
                 returning m.id, m.branch
             )
-            select c.user_id, c.lane, c.id, c.attempts, extract(epoch from now() - c.started_at) as waited,
-                coalesce(r.model, \(Settings.model)) as model, r.system_instruction, coalesce(r.title, '') = '' as is_untitled,
-                coalesce(b.branch, 0) as branch, h.conversation
+            select c.user_id, c.lane, c.id, c.attempts, extract(epoch from now() - c.started_at) as waited, p.tier, p.model,
+                r.system_instruction, coalesce(r.title, '') = '' as is_untitled, coalesce(b.branch, 0) as branch, h.conversation
             from claimed c
             left join begun b using (id)
             left join chatrooms r on r.user_id = c.user_id and r.id = c.lane
-            cross join lateral (\(Conversation.json(budget: budget.of("coalesce(r.model, \(Settings.model))")))) h
+            left join users u on u.id = c.user_id
+            cross join lateral (select \(User.tier) as tier, \(Plan.model("r.model")) as model offset 0) p
+            cross join lateral (\(Conversation.json(budget: budget.of("p.model", tier: "p.tier")))) h
             """)
     }
 
@@ -113,10 +114,10 @@ struct ReplyQueue {
                 delete from jobs j using ended e
                 where j.user_id = e.user_id and j.lane = e.lane and j.id = e.id
                     and j.state = 'running' and j.worker = \(worker)
-                returning e.*
+                returning e.*, j.day
             ), unneeded as (
                 delete from deltas d using ours o where d.user_id = o.user_id and d.message_id = o.id
-            )
+            ), \(Receipts.of("ours"))
             update messages m
             set content = e.content, status = (case when e.error is null then 'done' else 'failed' end)::message_status,
                 error = e.error::jsonb, model = e.model, finish_reason = e.finish_reason, usage = e.usage::jsonb,

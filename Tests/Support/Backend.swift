@@ -146,6 +146,16 @@ public final class Backend: @unchecked Sendable {
         return Person(mobile: mobile, token: token, id: id, refreshToken: refreshToken)
     }
 
+    /// Has somebody be on the plan `pro`.
+    public func upgrade(_ person: Person) throws {
+        try database.connect().execute("update users set tier = 'pro' where id = \(person.id)::uuid")
+    }
+
+    /// Has them be on `basic` again.
+    public func downgrade(_ person: Person) throws {
+        try database.connect().execute("update users set tier = 'basic' where id = \(person.id)::uuid")
+    }
+
     /// Makes a room and gives its id.
     public func room(_ person: Person, _ body: JSONValue = [:]) throws -> String {
         try text(try expect(try call("create-chatroom", token: person.token, body: body), 201)["id"])

@@ -53,6 +53,22 @@ func lines(of user: ID) -> SQL {
         select 'attachment_piece' as type, p.attachment_id, p.number, replace(encode(p.data, 'base64'), E'\\n', '') as base64
         from attachment_pieces p where p.user_id = \(user) order by p.attachment_id, p.number
     ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'usage' as type, d.day, d.charged, d.prompt_tokens, d.output_tokens, d.total_tokens
+        from usage_days d where d.user_id = \(user) order by d.day
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'ledger_entry' as type, l.id, l.day, l.kind, l.amount, l.reason, l.chatroom_id, l.message_id, l.prompt_tokens,
+            l.output_tokens, l.total_tokens, l.created_at
+        from ledger l where l.user_id = \(user) order by l.id
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'idempotency_key' as type, k.key, k.endpoint, k.created_at
+        from idempotency_keys k where k.user_id = \(user) order by k.key
+    ) j
     """
 }
 

@@ -126,7 +126,7 @@ struct OnceTests {
                 headers: ["Idempotency-Key": "one"])
         }
         expectProblem(try create(), 402, "plan_forbids")
-        try backend.database.connect().execute("update users set tier = 'pro'")
+        try backend.upgrade(person)
         let made = try create()
         #expect(made.status == 201 && made.header("Idempotent-Replay") == nil)
         #expect(try create().body == made.body)

@@ -72,7 +72,7 @@ struct CreateChatroomTests {
         expectProblem(try create("gemini-3.8-pro"), 402, "plan_forbids")
         let database = backend.database.connect()
         #expect(try database.row(Int.self, "select count(*) from chatrooms") == 2)
-        try database.execute("update users set tier = 'pro'")
+        try backend.upgrade(person)
         #expect(try create("gemini-3.8-pro").json["model"] == "gemini-3.8-pro")
     }
 

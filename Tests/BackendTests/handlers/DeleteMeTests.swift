@@ -240,6 +240,7 @@ struct DeleteMeTests {
         _ = try sent(person)
         // What only workers write, and what is kept by the number.
         try database.execute("insert into search_entries values (\(person.id), \(room), \(reply), 'hi')")
+        try database.execute("insert into usage_days values (\(person.id), current_date, 1, 10, 20, 30)")
         try database.execute("insert into request_rates values (\(person.id), 'rooms', now())")
         try database.execute("insert into deltas values (\(person.id), \(reply), 1, 0, 'Hi')")
         try database.execute(

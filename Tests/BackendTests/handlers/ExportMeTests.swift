@@ -30,6 +30,9 @@ struct ExportMeTests {
                 values (\(somebody.id), \(room), \(reply), 'They said hello', 3)
                 """)
             _ = try backend.upload(Files.png, somebody)
+            try database.execute("insert into usage_days values (\(somebody.id), current_date, 1, 10, 20, 30)")
+            try database.execute(
+                "insert into idempotency_keys values (\(somebody.id), 'one', 'create-chatroom', '', '0')")
         }
         let answer = try backend.call("export-me", token: person.token)
         #expect(answer.status == 200 && answer.header("Content-Type") == "application/x-ndjson")
@@ -41,7 +44,9 @@ struct ExportMeTests {
         #expect(
             counts == [
                 "user": 1, "session": 1, "security_event": 2, "chatroom": 1, "message": 3, "branch": 2, "summary": 1,
-                "attachment": 1, "attachment_piece": 1, "end": 1,
+                "attachment": 1, "attachment_piece": 1,
+                "usage": 1, "ledger_entry": 2, "idempotency_key": 1,
+                "end": 1,
             ])
         #expect(lines.last?["type"] == "end" && lines[0]["type"] == "user" && lines[0]["mobile"].text == person.mobile)
         let messages = lines.filter { $0["type"] == "message" }
