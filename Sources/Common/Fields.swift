@@ -3,14 +3,21 @@ public struct Mobile: Codable, SQLValue {
     public let digits: String
     public var sqlText: String { digits }
 
-    public init(from decoder: any Decoder) throws {
-        let text = try decoder.singleValueContainer().decode(String.self)
+    /// Nil for what is no number; spaces, dots, dashes and brackets are dropped.
+    public init?(_ text: String) {
         var digits = text.filter { !" .-()".contains($0) }
         if digits.hasPrefix("+") { digits.removeFirst() }
         guard (6...15).contains(digits.utf8.count),
             digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
-        else { throw Problem.Field("must be an optional + and 6 to 15 digits", at: decoder.codingPath) }
+        else { return nil }
         self.digits = "+" + digits
+    }
+
+    public init(from decoder: any Decoder) throws {
+        guard let mobile = Mobile(try decoder.singleValueContainer().decode(String.self)) else {
+            throw Problem.Field("must be an optional + and 6 to 15 digits", at: decoder.codingPath)
+        }
+        self = mobile
     }
 
     public func encode(to encoder: any Encoder) throws {

@@ -32,6 +32,8 @@ public enum Migrations {
         ("retention", PackageResources.retention_sql),
         ("attachments", PackageResources.attachments_sql),
         ("quota", PackageResources.quota_sql),
+        ("stripe_kind", PackageResources.stripe_kind_sql),
+        ("subscriptions", PackageResources.subscriptions_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

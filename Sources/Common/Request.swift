@@ -10,7 +10,8 @@ public struct Request {
     /// Whether a wait that the handler asked for is over, or cannot be had.
     public internal(set) var hasWaited = false
     private let parameter: (String) -> String?
-    private let body: [UInt8]
+    /// The body, as it came.
+    public let body: [UInt8]
     /// The next bytes of the body, so many unless it ends before: where the handler reads it piece by piece (`serve`).
     public let read: (_ count: Int) -> [UInt8]
 

@@ -56,6 +56,24 @@ public enum Settings {
     public static let limits = choice("LIMITS", ["on", "off"]) == "on"
     /// Days for which a room in the trash can be restored.
     public static let trashDays = number("TRASH_DAYS", default: 30, in: 1...3_650)
+    /// Stripe's secret key; empty: nobody can pay.
+    public static let stripeKey = text("STRIPE_SECRET_KEY", default: "")
+    /// Whether that key is one of live mode, where money moves. Restricted keys begin with rk_.
+    public static let stripeIsLive = {
+        let mode = stripeKey.split(separator: "_").dropFirst().first
+        guard stripeKey.isEmpty || mode == "live" || mode == "test" else {
+            refuse("STRIPE_SECRET_KEY must begin with sk_test_, sk_live_, rk_test_ or rk_live_")
+        }
+        return mode == "live"
+    }()
+    /// `whsec_…,whsec_…`: the secrets of Stripe's webhook, any of which may have signed.
+    public static let stripeWebhookSecrets = text("STRIPE_WEBHOOK_SECRETS", default: "").split(separator: ",").map {
+        Array($0.utf8)
+    }
+    /// Days for which Pro goes on after a payment failed, and after a period whose renewal was not heard of.
+    public static let stripeGraceDays = number("STRIPE_GRACE_DAYS", default: 3, in: 0...90)
+    /// What is before the paths of this site, as browsers see it.
+    public static let publicURL = text("PUBLIC_URL", default: "http://127.0.0.1:8080")
     /// The worker's datagram socket, rung after a message is committed; empty: no doorbell, the worker polls.
     public static let doorbell = text("DOORBELL", default: "")
     /// How many requests that wait for something (`Prefer: wait`) one process holds; others are answered at once.
@@ -72,6 +90,7 @@ public enum Settings {
         _ = (heldRequests, readerPatience, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
         _ = (otpPerAddressHour, otpPerDay, otpCountries, limits, trashDays, Plan.basic, Plan.pro)
         _ = RateLimit.allCases.map(\.perMinute)
+        _ = (stripeIsLive, stripeGraceDays)
     }
 
     /// The value of a variable, or `default` where it is unset or empty.

@@ -1,7 +1,7 @@
 /// A user, as their own requests see them.
 public enum User {
     /// The plan that the user `u` is on now: `basic` or `pro`.
-    public static let tier: SQL = "u.tier"
+    public static let tier: SQL = "(case when u.pro_until > now() then 'pro' else 'basic' end)"
 
     /// The answer's JSON, of the table `users` under the name `u`.
     ///

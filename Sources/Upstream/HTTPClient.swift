@@ -2,8 +2,10 @@ import CCurl
 import Common
 import Glibc
 
-/// A POST to be sent.
+/// A request to be sent.
 public struct HTTPRequest {
+    /// In capitals; only `POST` has a body.
+    public let method: String
     public let url: String
     public let headers: [(String, String)]
     public let body: [UInt8]
@@ -17,9 +19,11 @@ public struct HTTPRequest {
     public let mayRepeat: Bool
 
     public init(
-        url: String, headers: [(String, String)], body: [UInt8], upload: Upload? = nil, timeout: Int, silence: Int,
+        _ method: String = "POST", url: String, headers: [(String, String)], body: [UInt8] = [], upload: Upload? = nil,
+        timeout: Int, silence: Int,
         mayRepeat: Bool = true
     ) {
+        self.method = method
         self.url = url
         self.headers = headers
         self.body = body
@@ -57,10 +61,12 @@ public final class Transfer {
         curl_set_pointer(easy, CURLOPT_HTTPHEADER, headers)
         if let upload {
             upload.attach(to: easy)
-        } else {
+        } else if request.method == "POST" {
             _ = request.body.withUnsafeBytes { buffer in
                 curl_set_body(easy, buffer.baseAddress?.assumingMemoryBound(to: CChar.self), curl_off_t(buffer.count))
             }
+        } else if request.method != "GET" {
+            curl_set_string(easy, CURLOPT_CUSTOMREQUEST, request.method)
         }
         curl_set_string(easy, CURLOPT_PROTOCOLS_STR, "http,https")
         curl_set_long(easy, CURLOPT_NOSIGNAL, 1)
@@ -98,6 +104,9 @@ public final class Transfer {
         received.append(contentsOf: bytes)
         return bytes.count
     }
+
+    /// A header of the answer, by its name in any case; of one that came twice, the last.
+    public func header(_ name: String) -> String? { curl_get_header(easy, name).map { String(cString: $0) } }
 
     /// What has come since the last call.
     public func take() -> [UInt8] {

@@ -22,20 +22,9 @@ public struct Twilio: Sendable {
         let form = [
             ("To", sms.mobile), sender, ("Body", sms.text), ("ValidityPeriod", String(max(1, sms.seconds))),
         ]
-        let body = form.map { "\($0)=\(percentEncoded($1))" }.joined(separator: "&")
         return HTTPRequest(
             url: url,
             headers: [("Content-Type", "application/x-www-form-urlencoded"), ("Authorization", authorization)],
-            body: Array(body.utf8), timeout: 10_000, silence: 10, mayRepeat: false)
-    }
-
-    /// All but the unreserved characters of RFC 3986, 2.3.
-    private func percentEncoded(_ text: String) -> String {
-        text.utf8.map { byte in
-            let character = Character(Unicode.Scalar(byte))
-            let isUnreserved =
-                character.isASCII && (character.isLetter || character.isNumber || "-._~".contains(character))
-            return isUnreserved ? String(character) : "%\([byte].hex.uppercased())"
-        }.joined()
+            body: Array(formEncoded(form).utf8), timeout: 10_000, silence: 10, mayRepeat: false)
     }
 }

@@ -57,6 +57,12 @@ enum Purge {
                 where chatroom_id is null and created_at < now() - interval '1 day' order by created_at limit 50
                 for update skip locked)
             """,
+            // Stripe sends an event again for a month at most.
+            """
+            delete from stripe_events where id in (
+                select id from stripe_events where received_at < now() - interval '60 days' limit 5000)
+            """,
+            "delete from stripe_checks where started_at < now() - interval '60 days'",
             "delete from upstream_holds where until < now()",
             """
             with gone as (

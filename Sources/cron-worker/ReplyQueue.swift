@@ -21,7 +21,9 @@ struct ReplyQueue {
             // One at a time, so that what is counted stays so until the claim is committed.
             try database.execute("select pg_advisory_xact_lock(7401333)")
             let running =
-                try database.row(Int.self, "select count(*) from jobs where state = 'running' and kind <> 'otp'") ?? 0
+                try database.row(
+                    Int.self, "select count(*) from jobs where state = 'running' and kind not in ('otp', 'stripe')")
+                ?? 0
             return running < permits ? try claim(limit: min(limit, permits - running), after: user) : []
         }
     }

@@ -10,6 +10,7 @@ final class Worker {
     private let chores: Chores
     private var deliveries: Deliveries
     private var upkeep: Upkeep
+    private var billing: Billing
     private let doorbell = Doorbell.listen(at: Settings.doorbell)
     private let signals = blockedSignals([SIGTERM, SIGINT, SIGQUIT])
     private let limit = Settings.number("REPLIES_IN_FLIGHT", default: 512, in: 1...10_000)
@@ -35,7 +36,7 @@ final class Worker {
     private var nextLook = 0
     /// When Postgres is asked again after it was away.
     private var nextContact = 0
-    /// When codes to be sent are looked for at the latest.
+    /// When codes to be sent, and what is to be asked of Stripe, are looked for at the latest.
     private var nextDelivery = 0
     /// Before this the bell is not listened to, so that a flood of messages is claimed in batches.
     private var earliestClaim = 0
@@ -52,6 +53,7 @@ final class Worker {
         chores = Chores(queue: queue)
         deliveries = Deliveries(queue: queue, client: client)
         upkeep = Upkeep(database)
+        billing = Billing(queue: queue, client: client)
         calls = Calls(client: client, database: database)
     }
 
@@ -59,25 +61,27 @@ final class Worker {
     func run(seconds: Int) throws {
         Log.info("worker started")
         Purge.run(database)
+        do { try billing.begin() } catch { Log.error("subscriptions are not compared", ["reason": "\(error)"]) }
         let end = monotonicMilliseconds() + seconds * 1_000
         while true {
             let now = monotonicMilliseconds()
             let isOpen = stop == nil && now < end
-            if !isOpen, calls.isEmpty, deliveries.isEmpty { break }
+            if !isOpen, calls.isEmpty, deliveries.isEmpty, billing.isEmpty { break }
             if let stop, now > stop { break }
             // Nobody to tell for longer than the lease: somebody else does it again.
             if !isOpen, now - lastContact > lease * 1_000 { break }
             step(now, isOpen: isOpen)
             wait(isOpen: isOpen)
         }
-        if !calls.isEmpty || !deliveries.isEmpty { try queue.release(begun: calls.begun + deliveries.jobs) }
+        let begun = calls.begun + deliveries.jobs
+        if !calls.isEmpty || !deliveries.isEmpty || !billing.isEmpty { try queue.release(begun: begun) }
         // What was stored since the last time is counted too; if not, no reply is the worse for it.
         do { try beat() } catch { Log.notice("the last replies are not counted", ["reason": "\(error)"]) }
         Log.info("worker ended")
     }
 
     private func beat() throws {
-        let inHand = (calls.jobs + deliveries.jobs).map(\.id)
+        let inHand = (calls.jobs + deliveries.jobs + billing.jobs).map(\.id)
         try queue.beat(host: host, pid: Int(getpid()), inHand: inHand, ended: calls.ended)
     }
 
@@ -86,6 +90,7 @@ final class Worker {
         let ended = client.perform()
         calls.advance(arrived: client.takeArrived(), ended: ended)
         deliveries.end(ended)
+        billing.end(ended)
     }
 
     private func step(_ now: Int, isOpen: Bool) {
@@ -104,9 +109,11 @@ final class Worker {
             if calls.hasEnded { nextClaim = 0 }
             try calls.store(queue, chores)
             try deliveries.store()
-            // Codes are rare and urgent: before all else, and however many replies are under way.
+            try billing.store()
+            // Codes are rare and urgent, as is who has paid: before all else, and however many replies are under way.
             if isOpen, now >= nextDelivery || rung && now >= nextDelivery - Worker.probing + Worker.writing {
                 try deliveries.claim()
+                try billing.claim()
                 nextDelivery = now + Worker.probing
             }
             if calls.hasNews, now >= nextWrite {
@@ -128,9 +135,9 @@ final class Worker {
         var next = min(nextBeat, nextLook)
         if isOpen, calls.count < limit { next = min(next, now < earliestClaim ? earliestClaim : nextClaim) }
         if calls.hasNews { next = min(next, nextWrite) }
-        if isOpen, deliveries.isOpen { next = min(next, nextDelivery) }
+        if isOpen, deliveries.isOpen || billing.isOpen { next = min(next, nextDelivery) }
         if isOpen { next = min(next, upkeep.due) }
-        if calls.hasEnded || deliveries.hasEnded { next = now }
+        if calls.hasEnded || deliveries.hasEnded || billing.hasEnded { next = now }
         // Without Postgres there is nothing to do for it; a bell that rings meanwhile would only spin.
         let milliseconds = max(0, max(next, nextContact) - now)
         var descriptors = stop == nil ? [signals] : []

@@ -10,17 +10,36 @@ struct CronWorker: ParsableCommand {
     @Flag(help: "Bring the database's schema up to date, and end.")
     var migrate = false
 
+    @Option(help: "Give Pro to the account with this number, and end.", transform: Grant.mobile)
+    var grantPro: Mobile?
+
+    @Option(help: "The day on which it ends, as in 2027-01-31 (UTC); never, unless given.")
+    var until: String?
+
+    @Option(help: "Take back what was given to the account with this number, and end.", transform: Grant.mobile)
+    var revokePro: Mobile?
+
     @Option(help: "Seconds after which no more is begun; what is under way is finished.")
     var seconds = 62
 
+    func validate() throws {
+        if until != nil, grantPro == nil { throw ValidationError("--until belongs to --grant-pro.") }
+    }
+
     func run() throws {
         do {
-            if migrate {
+            if let grantPro {
+                print(try Grant.give(to: grantPro, until: until, Database()))
+            } else if let revokePro {
+                print(try Grant.takeBack(from: revokePro, Database()))
+            } else if migrate {
                 let applied = try Migrations.apply(to: Database(timeout: 600_000))
                 print(applied.isEmpty ? "schema is up to date" : "applied \(applied.joined(separator: ", "))")
             } else {
                 try Worker().run(seconds: seconds)
             }
+        } catch let error as ValidationError {
+            throw error
         } catch {
             Log.error("cron-worker failed", ["reason": "\(error)"])
             throw ExitCode.failure

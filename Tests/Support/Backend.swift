@@ -148,12 +148,13 @@ public final class Backend: @unchecked Sendable {
 
     /// Has somebody be on the plan `pro`.
     public func upgrade(_ person: Person) throws {
-        try database.connect().execute("update users set tier = 'pro' where id = \(person.id)::uuid")
+        try database.connect().execute(
+            "insert into pro_grants (user_id, until) values (\(person.id), 'infinity') on conflict do nothing")
     }
 
     /// Has them be on `basic` again.
     public func downgrade(_ person: Person) throws {
-        try database.connect().execute("update users set tier = 'basic' where id = \(person.id)::uuid")
+        try database.connect().execute("delete from pro_grants where user_id = \(person.id)::uuid")
     }
 
     /// Makes a room and gives its id.

@@ -22,15 +22,19 @@ public final class Sandbox: @unchecked Sendable {
     public func terminate() { process.terminate() }
 
     /// The JSON of an answer.
-    public func http(_ method: String, _ path: String) throws -> JSONValue {
-        let bytes = try exchange(method, path)
+    public func http(
+        _ method: String, _ path: String, headers: [(String, String)] = [], body: [UInt8] = []
+    ) throws -> JSONValue {
+        let bytes = try exchange(method, path, headers: headers, body: body)
         guard let end = bytes.firstRange(of: Array("\r\n\r\n".utf8)), let json = JSONValue(bytes[end.upperBound...])
         else { throw Executable.Failure("the sandbox answered \(String(decoding: bytes, as: UTF8.self))") }
         return json
     }
 
     /// What comes back, byte for byte, until the end or until nothing came for so many seconds.
-    public func exchange(_ method: String, _ path: String, body: [UInt8] = [], patience: Int = 60) throws -> [UInt8] {
+    public func exchange(
+        _ method: String, _ path: String, headers: [(String, String)] = [], body: [UInt8] = [], patience: Int = 60
+    ) throws -> [UInt8] {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         defer { close(descriptor) }
         var address = sockaddr_in()
@@ -45,10 +49,11 @@ public final class Sandbox: @unchecked Sendable {
         guard connected == 0 else { throw Executable.Failure("cannot reach the sandbox") }
         var limit = timeval(tv_sec: patience, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-        let head = [
-            "\(method) \(path) HTTP/1.1", "Host: 127.0.0.1", "Connection: close", "x-goog-api-key: test",
-            "Content-Length: \(body.count)", "", "",
-        ].joined(separator: "\r\n")
+        let head =
+            ([
+                "\(method) \(path) HTTP/1.1", "Host: 127.0.0.1", "Connection: close", "x-goog-api-key: test",
+                "Content-Length: \(body.count)",
+            ] + headers.map { "\($0): \($1)" } + ["", ""]).joined(separator: "\r\n")
         let request = Array(head.utf8) + body
         guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else {
             throw Executable.Failure("cannot write to the sandbox")

@@ -4,7 +4,7 @@ import Common
 func lines(of user: ID) -> SQL {
     """
     select row_to_json(j)::text from (
-        select 'user' as type, u.id, u.mobile, u.username, u.timezone, u.retention_days, u.tier, u.mobile_verified_at,
+        select 'user' as type, u.id, u.mobile, u.username, u.timezone, u.retention_days, \(User.tier) as tier, u.mobile_verified_at,
             u.created_at
         from users u where u.id = \(user)
     ) j
@@ -68,6 +68,31 @@ func lines(of user: ID) -> SQL {
     select row_to_json(j)::text from (
         select 'idempotency_key' as type, k.key, k.endpoint, k.created_at
         from idempotency_keys k where k.user_id = \(user) order by k.key
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'stripe_customer' as type, c.customer as id, c.created_at, c.refreshed_at, c.checked_at, c.agreed
+        from stripe_customers c where c.user_id = \(user)
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'subscription' as type, s.id, s.status, s.price, s.livemode, s.current_period_end, s.cancel_at,
+            s.cancel_at_period_end, s.past_due_since, s.is_paid, s.created_at, s.ended_at
+        from subscriptions s where s.user_id = \(user) order by s.id
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'checkout' as type, k.session as id, k.created_at from checkouts k where k.user_id = \(user)
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'stripe_event' as type, e.id, e.type as event, e.created_at, e.received_at, e.applied_at
+        from stripe_customers c join stripe_events e on e.customer = c.customer where c.user_id = \(user)
+        order by e.received_at, e.id
+    ) j
+    union all
+    select row_to_json(j)::text from (
+        select 'pro_grant' as type, g.until, g.granted_at from pro_grants g where g.user_id = \(user)
     ) j
     """
 }

@@ -75,6 +75,7 @@ struct BadInputTests {
             "revoke-other-sessions",
             "revoke-session", "logout",
             "create-chatroom", "list-chatrooms", "list-trash",
+            "subscription-status", "explain-subscription",
         ] + withRoom
     static let withRoom = ["get-chatroom", "update-chatroom", "send-message", "list-messages"] + withMessage
     static let withMessage = [

@@ -31,6 +31,35 @@ struct DeleteMeTests {
     }
 
     @Test
+    func `Stripe is told, and told again until it has heard; what is paid for ends`() throws {
+        let shop = try Shop()
+        let mobile = Backend.mobile()
+        _ = try shop.backend.call("signup", body: ["mobile": .string(mobile), "password": "correct horse"])
+        let person = try shop.backend.signIn(mobile: mobile)
+        try shop.buy(person)
+        let worker = try shop.backend.worker()
+        try eventually("Pro") { try shop.tier(person) == "pro" }
+        let customer = try #require(try shop.database.row(String.self, "select customer from stripe_customers"))
+        #expect(try shop.subscribe(shop.backend.signIn()).status == 201)
+        for kind in ["error", "lost", "slow", "down"] {
+            try shop.control("faults", ["kind": kind, "path": "/v1/customers", "ms": "100", "times": "1"])
+        }
+        let answer = try shop.backend.call("delete-me", token: person.token, body: ["password": "correct horse"])
+        #expect(answer.status == 204)
+        let dump = try shop.backend.database.dump()
+        #expect(dump.filter { $0.contains(person.id) || $0.contains(person.mobile) } == [])
+        try eventually("the end of the subscription", within: 60) {
+            try shop.theirs().allSatisfy { $0.contains(" canceled ") }
+        }
+        try eventually("no job", within: 60) { try shop.database.row(Int.self, "select count(*) from jobs") == 0 }
+        // Nothing of Stripe's news of it is theirs.
+        try eventually("all news") { try shop.control("deliveries", method: "GET")["pending"] == 0 }
+        #expect(try shop.backend.database.dump().filter { $0.contains(customer) } == [])
+        #expect(try shop.database.row(Int.self, "select count(*) from stripe_customers") == 1)
+        withExtendedLifetime(worker) {}
+    }
+
+    @Test
     func `A code that was sent to them does too`() throws {
         let person = try backend.signIn()
         let code = try sent(person)
@@ -252,6 +281,21 @@ struct DeleteMeTests {
             "insert into otp_sends values ('mobile:' || \(mobile), array[now()]) on conflict do nothing")
         try database.execute(
             "insert into login_failures values ('mobile:' || \(mobile), 1, now(), now()) on conflict do nothing")
+        // Of paying. The customer's id is Stripe's, and in the job that has it deleted there.
+        try database.execute(
+            """
+            with customer as (
+                insert into stripe_customers (user_id, customer) values (\(person.id)::uuid, 'cus_' || md5(\(person.id)))
+                returning user_id
+            ), checkout as (insert into checkouts (user_id) values (\(person.id))
+            ), grant_of as (insert into pro_grants (user_id, until) values (\(person.id), now())
+            ), event as (
+                insert into stripe_events (id, type, customer, created_at)
+                values ('evt_' || md5(\(person.id)), 'invoice.paid', 'cus_' || md5(\(person.id)), now())
+            )
+            insert into subscriptions (user_id, id, status, livemode, cancel_at_period_end, is_paid, created_at, grace, seen_at)
+            select user_id, 'sub_' || md5(\(person.id)), 'active', false, false, true, now(), '3 days', now() from customer
+            """)
         return person
     }
 

@@ -33,6 +33,20 @@ struct ExportMeTests {
             try database.execute("insert into usage_days values (\(somebody.id), current_date, 1, 10, 20, 30)")
             try database.execute(
                 "insert into idempotency_keys values (\(somebody.id), 'one', 'create-chatroom', '', '0')")
+            try database.execute(
+                """
+                with customer as (
+                    insert into stripe_customers (user_id, customer) values (\(somebody.id)::uuid, 'cus_' || md5(\(somebody.id)))
+                    returning user_id
+                ), checkout as (insert into checkouts (user_id) values (\(somebody.id))
+                ), grant_of as (insert into pro_grants (user_id, until) values (\(somebody.id), now())
+                ), event as (
+                    insert into stripe_events (id, type, customer, created_at)
+                    values ('evt_' || md5(\(somebody.id)), 'invoice.paid', 'cus_' || md5(\(somebody.id)), now())
+                )
+                insert into subscriptions (user_id, id, status, livemode, cancel_at_period_end, is_paid, created_at, grace, seen_at)
+                select user_id, 'sub_' || md5(\(somebody.id)), 'active', false, false, true, now(), '3 days', now() from customer
+                """)
         }
         let answer = try backend.call("export-me", token: person.token)
         #expect(answer.status == 200 && answer.header("Content-Type") == "application/x-ndjson")
@@ -46,7 +60,7 @@ struct ExportMeTests {
                 "user": 1, "session": 1, "security_event": 2, "chatroom": 1, "message": 3, "branch": 2, "summary": 1,
                 "attachment": 1, "attachment_piece": 1,
                 "usage": 1, "ledger_entry": 2, "idempotency_key": 1,
-                "end": 1,
+                "stripe_customer": 1, "subscription": 1, "checkout": 1, "stripe_event": 1, "pro_grant": 1, "end": 1,
             ])
         #expect(lines.last?["type"] == "end" && lines[0]["type"] == "user" && lines[0]["mobile"].text == person.mobile)
         let messages = lines.filter { $0["type"] == "message" }
@@ -135,7 +149,8 @@ struct ExportMeTests {
 
     @Test
     func `Many files do too`() throws {
-        try database.execute("update users set tier = 'pro'")
+        try database.execute(
+            "insert into pro_grants (user_id, until) select id, 'infinity' from users on conflict do nothing")
         let file = Files.png(of: 10 << 20)
         for _ in 0..<4 { _ = try backend.upload(file, person) }
         var count = 0

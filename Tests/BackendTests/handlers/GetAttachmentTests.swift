@@ -80,7 +80,8 @@ struct GetAttachmentTests {
 
     @Test
     func `14 MB come back whole, through a process that stays small`() throws {
-        try backend.database.connect().execute("update users set tier = 'pro'")
+        try backend.database.connect().execute(
+            "insert into pro_grants (user_id, until) select id, 'infinity' from users on conflict do nothing")
         let file = Files.png(of: 14 << 20, seed: 7)
         let (id, small) = (try backend.upload(file, person), try backend.upload(Files.png, person))
         _ = try backend.attachment(small, person)
@@ -96,7 +97,8 @@ struct GetAttachmentTests {
     @Test
     func `One that is deleted while it is read ends as what it is, cut short`() throws {
         let database = backend.database.connect()
-        try database.execute("update users set tier = 'pro'")
+        try database.execute(
+            "insert into pro_grants (user_id, until) select id, 'infinity' from users on conflict do nothing")
         let id = try backend.upload(Files.png(of: 14 << 20), person)
         let connection = try FastCGI(backend.endpoint("get-attachment").listener.path)
         connection.sendRequest(Backend.parameters(token: person.token).merging(["ATTACHMENT_ID": id]) { $1 })

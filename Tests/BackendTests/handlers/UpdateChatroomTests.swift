@@ -81,7 +81,8 @@ struct UpdateChatroomTests {
         let body: JSONValue = ["model": "gemini-3.5-flash-lite"]
         expectProblem(
             try backend.call("update-chatroom", room: nowhere, token: person.token, body: body), 404, "not_found")
-        try backend.database.connect().execute("update users set tier = 'pro'")
+        try backend.database.connect().execute(
+            "insert into pro_grants (user_id, until) select id, 'infinity' from users")
         #expect(try update("gemini-3.5-flash-lite").status == 200)
     }
 

@@ -34,6 +34,10 @@ static inline long curl_get_status(CURL *easy) {
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     return status;
 }
+static inline const char *curl_get_header(CURL *easy, const char *name) {
+    struct curl_header *header = 0;
+    return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : 0;
+}
 static inline void *curl_get_private(CURL *easy) {
     void *context = 0;
     curl_easy_getinfo(easy, CURLINFO_PRIVATE, &context);

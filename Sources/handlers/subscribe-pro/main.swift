@@ -1,0 +1,106 @@
+import Common
+import Upstream
+
+struct CheckoutSession: Decodable {
+    let id: String
+    let status: String?
+    /// Null once it is over.
+    let url: String?
+}
+
+struct Made: Decodable { let id: String }
+
+let price = Settings.stripeKey.isEmpty ? "" : Settings.required("STRIPE_PRICE_ID")
+
+extension Payments {
+    /// Has Stripe make a customer of the user: one, for whoever asks under the same key. Whose account went meanwhile, or got
+    /// another, is deleted there too.
+    func makeCustomer(_ progress: Progress, _ caller: Caller, _ database: Database) throws {
+        do {
+            let made: Made = try call(
+                .post, "/v1/customers", [("metadata[user_id]", caller.user.text)], key: "customer-\(progress.attempt)")
+            try database.execute(
+                """
+                with kept as (
+                    update stripe_customers set customer = \(made.id)
+                    where user_id = \(caller.user) and attempt = \(progress.attempt) returning customer
+                )
+                select queue_stripe(\(made.id), '{"deletes": true}') where not exists (select from kept)
+                """)
+        } catch let error as StripeError where error.wantsAnotherKey {
+            try database.execute(
+                """
+                update stripe_customers set attempt = gen_random_uuid()
+                where user_id = \(caller.user) and attempt = \(progress.attempt) and customer is null
+                """)
+            throw error
+        }
+    }
+
+    /// Has Stripe make a page to pay at: one, for whoever asks under the same key.
+    func makeSession(
+        _ progress: Progress, _ customer: String, _ caller: Caller, _ database: Database
+    ) throws -> CheckoutSession {
+        let user = caller.user.text
+        do {
+            let session: CheckoutSession = try call(
+                .post, "/v1/checkout/sessions",
+                [
+                    ("mode", "subscription"), ("customer", customer), ("line_items[0][price]", price),
+                    ("line_items[0][quantity]", "1"), ("client_reference_id", user), ("metadata[user_id]", user),
+                    ("metadata[checkout_id]", progress.checkout.text), ("subscription_data[metadata][user_id]", user),
+                    ("subscription_data[metadata][checkout_id]", progress.checkout.text),
+                    ("success_url", "\(Settings.publicURL)/?subscription=paid&session_id={CHECKOUT_SESSION_ID}"),
+                    ("cancel_url", "\(Settings.publicURL)/?subscription=cancelled"),
+                ], key: "checkout-\(progress.checkout)")
+            try database.execute(
+                """
+                update checkouts set session = \(session.id)
+                where user_id = \(caller.user) and id = \(progress.checkout)
+                """)
+            return session
+        } catch let error as StripeError where error.wantsAnotherKey {
+            try progress.forgetCheckout(caller, database)
+            throw error
+        }
+    }
+}
+
+// Each turn begins with what the rows say, for others of the same user may be at it at the same time, and takes one step.
+serve { request, database, payments in
+    let caller = try request.caller()
+    try payments.begin()
+    var hasAsked = false
+    for turn in 0..<6 {
+        let progress = try Progress(caller, database, counts: turn == 0)
+        guard let customer = progress.customer else {
+            try payments.makeCustomer(progress, caller, database)
+            hasAsked = true
+            continue
+        }
+        do {
+            // Who has paid, and of whom we were not told, does not pay twice.
+            guard hasAsked else {
+                try payments.refresh(customer, database)
+                hasAsked = true
+                continue
+            }
+            var page: CheckoutSession
+            if let session = progress.session {
+                page = try payments.call(.get, "/v1/checkout/sessions/\(session)")
+            } else {
+                page = try payments.makeSession(progress, customer, caller, database)
+            }
+            if page.status == "open", let url = page.url {
+                return .json(
+                    "{\"checkout_url\":\(JSON.quoted(url)),\"session_id\":\(JSON.quoted(page.id))}", status: 201)
+            }
+            try progress.forgetCheckout(caller, database)
+            hasAsked = false
+        } catch StripeError.missing(parameter: "customer", let reason) {
+            Log.notice("a customer is not at Stripe any more", ["customer": customer, "reason": reason])
+            try progress.forgetCustomer(caller, database)
+        }
+    }
+    throw Problem.stripeUnavailable
+}
