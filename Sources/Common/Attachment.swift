@@ -101,6 +101,9 @@ public struct NewAttachments: Decodable, Sendable {
         ids.isEmpty ? "" : ", \(Attachment.list("\(ids)::uuid[]", of: "r.user_id"))::text as attachments"
     }
 
+    /// That column again, out of the row `s`.
+    public var taken: SQL { ids.isEmpty ? "" : ", s.attachments" }
+
     /// The answers to violations of these constraints.
     public static let refusals = [
         "attachments_free": Problem.invalid("attachments", "must be of your own attachments that no message has yet"),

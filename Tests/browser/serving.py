@@ -7,7 +7,18 @@ import threading
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 root = Path(__file__).resolve().parents[2]
+
+
+routes = (root / "nginx" / "routes.conf").read_text()
+
+
+def needs(*endpoints):
+    """Marks a test of what goes on at these: it is left out where they are not part of this tree."""
+    missing = [name for name in endpoints if f" {name};" not in routes]
+    return pytest.mark.skipif(bool(missing), reason=f"not there: {', '.join(missing)}")
 
 
 class Site:

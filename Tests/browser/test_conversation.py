@@ -4,6 +4,7 @@ import re
 import pytest
 from person import new_number
 from playwright.sync_api import expect
+from serving import needs
 
 markdown = """# Hash tables
 
@@ -155,6 +156,7 @@ def test_what_another_device_has_said_is_there_when_one_comes_back(person):
     expect(person.replies.last.get_by_role("button", name="Ask again")).to_be_visible()
 
 
+@needs("get-usage", "subscription-status", "list-invoices")
 def test_a_limit_says_when_one_can_go_on_and_gives_the_message_back(person):
     person.expects(429)
     person.asks("Before")

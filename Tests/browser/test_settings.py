@@ -2,6 +2,7 @@ import json
 
 import pytest
 from playwright.sync_api import expect
+from serving import needs
 
 
 def section(person, title):
@@ -38,6 +39,7 @@ def test_the_appearance_is_chosen_and_stays(person):
     assert person.page.evaluate(background) == light
 
 
+@needs("get-usage", "subscription-status", "list-invoices")
 def test_what_was_used_today_is_shown(person):
     person.asks("Count me")
     person.opens("/#/settings/plan")
@@ -47,6 +49,7 @@ def test_what_was_used_today_is_shown(person):
     person.looks("settings-plan")
 
 
+@needs("get-usage", "subscribe-pro", "subscription-portal", "cancel-subscription", "resume-subscription", "refresh-subscription", "list-invoices")
 def test_one_upgrades_to_pro_at_checkout_manages_it_and_cancels(person):
     person.opens("/#/settings/plan")
     person.presses("Upgrade to Pro")

@@ -4,6 +4,7 @@ import zlib
 
 import pytest
 from playwright.sync_api import expect
+from serving import needs
 
 markup = "[sandbox:say] **Shared** <script>alert(1)</script>"
 
@@ -33,6 +34,7 @@ def file(name, type, data):
     return {"name": name, "type": type, "bytes": base64.b64encode(data).decode()}
 
 
+@needs("share-chatroom", "list-shares", "revoke-share", "get-shared")
 def test_a_chat_is_shared_read_by_a_stranger_and_shared_no_more(person, people):
     person.asks(markup)
     person.opens_room_menu("Share")

@@ -42,8 +42,8 @@ class Conversation {
         this.following = new Following(id, this.list, (isReplying) => this.#replying(isReplying));
         this.heading = h('h1', { tabindex: -1 }, 'New chat');
         this.model = h('button', { type: 'button', class: 'quiet model', hidden: true, onclick: () => openRoomSettings(this.room) });
-        const menu = id && iconButton('more', 'Actions for this chat', ({ currentTarget }) => openRoomMenu(currentTarget, this.room), { 'aria-haspopup': 'menu', 'aria-expanded': 'false' });
-        bar.append(this.heading, this.model, ...menu ? [menu] : []);
+        this.menu = iconButton('more', 'Actions for this chat', ({ currentTarget }) => openRoomMenu(currentTarget, this.room), { 'aria-haspopup': 'menu', 'aria-expanded': 'false', hidden: true });
+        bar.append(this.heading, this.model, this.menu);
         main.append(bar, this.list.window, h('div', { class: 'dock' }, this.list.toEnd, this.composer.element));
         const { signal } = this.#ended;
         main.addEventListener('dragover', (event) => event.preventDefault(), { signal });
@@ -121,7 +121,7 @@ class Conversation {
         this.room = { ...this.room, ...findRoom(this.id) };
         if (!this.room.id) return;
         this.heading.textContent = document.title = titleOf(this.room);
-        this.model.hidden = false;
+        this.model.hidden = this.menu.hidden = false;
         this.model.textContent = modelName(this.room.model);
         this.model.ariaLabel = `Model: ${modelName(this.room.model)}. Change it`;
     }

@@ -46,7 +46,8 @@ func send(_ new: NewMessage, to room: ID, caller: Caller, once: Once) -> SQL {
                 ) as rings\(attachments.listed)
             from room r
         ), kept as (\(once.keep("select user_id, row_to_json(sent) from sent where accepted")))
-        select s.*, case when s.accepted then message_arrives(s.user_id, s.id) end
+        select s.question, s.reply, s.at, s.quota, s.rings\(attachments.taken),
+            case when s.accepted then message_arrives(s.user_id, s.id) end
         from caller left join sent s on true
         """
 }
