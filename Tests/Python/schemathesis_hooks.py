@@ -70,7 +70,7 @@ def before_load_schema(context, raw_schema):
                 # What is in an allOf is a part of the whole.
                 if key not in ("allOf", "example", "examples", "links", "headers"):
                     close(value)
-            if "#/components/schemas/" in str(node.get("$ref")) or node.get("type") == "object":
+            if "#/components/schemas/" in str(node.get("$ref")) or node.get("type") == "object" and "properties" in node:
                 node["unevaluatedProperties"] = False
 
     components = raw_schema["components"]

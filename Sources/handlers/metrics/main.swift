@@ -24,6 +24,10 @@ let jobs: SQL = """
     ) j
     union all
     select * from (
+        select kind, state, run_at from jobs where state = 'ready' and kind = 'stripe' order by run_at limit \(most)
+    ) j
+    union all
+    select * from (
         select kind, state, run_at from jobs where state = 'waiting' order by run_at limit \(most)
     ) j
     union all
