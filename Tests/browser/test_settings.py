@@ -44,7 +44,7 @@ def test_what_was_used_today_is_shown(person):
     person.asks("Count me")
     person.opens("/#/settings/plan")
     today = section(person, "Today")
-    person.sees("1 messages, without a limit.", within=today)
+    person.sees("1 message, without a limit.", within=today)
     person.sees("Together", within=today)
     person.looks("settings-plan")
 

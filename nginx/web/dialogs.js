@@ -14,10 +14,10 @@ export function openDialog(title, ...content) {
 }
 
 /** A dialog with a form, which ends when it was sent well. */
-export function openForm(title, { text, onsubmit, ...options }) {
-    const cancel = h('button', { type: 'button', class: 'quiet', onclick: () => dialog.close() }, 'Cancel');
+export function openForm(title, { text, cancel = 'Cancel', onsubmit, ...options }) {
+    const leave = h('button', { type: 'button', class: 'quiet', onclick: () => dialog.close() }, cancel);
     const dialog = openDialog(title, text && h('p', {}, text), form({
-        fields: [], others: [cancel], ...options,
+        fields: [], others: [leave], ...options,
         onsubmit: async (values) => { await onsubmit(values); dialog.close(); },
     }));
     return dialog;

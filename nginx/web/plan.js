@@ -16,7 +16,7 @@ async function usage() {
     const { daily: { limit, used, remaining, resets_at }, tokens } = await get('/user/usage');
     const reset = resets_at && ` The count begins anew ${when(Math.max(0, Math.ceil((new Date(resets_at) - Date.now()) / 1000)))}.`;
     return [
-        h('p', {}, limit === null ? `${number(used)} messages, without a limit.` : `${number(used)} of ${number(limit)} messages; ${number(remaining)} left.`, reset),
+        h('p', {}, limit === null ? `${number(used)} ${used === 1 ? 'message' : 'messages'}, without a limit.` : `${number(used)} of ${number(limit)} messages; ${number(remaining)} left.`, reset),
         limit !== null && h('progress', { class: 'meter', max: limit, value: Math.min(used, limit), 'aria-label': 'Messages used today' }),
         tokens && facts([['Tokens read', number(tokens.prompt)], ['Tokens written', number(tokens.output)], ['Together', number(tokens.total)]]),
     ];
@@ -48,7 +48,7 @@ async function plan(refresh) {
         h('div', { class: 'actions' },
             status.cancel_at ? action('Keep Pro', 'primary', act('/subscription/resume', 'Pro goes on.'))
                 : h('button', { type: 'button', class: 'quiet', onclick: () => openForm('Cancel Pro?', {
-                    text: status.current_period_end ? `It stays yours until ${day(status.current_period_end)}.` : 'It stays yours to the end of the time that is paid.', submit: 'Cancel Pro', danger: true,
+                    text: status.current_period_end ? `It stays yours until ${day(status.current_period_end)}.` : 'It stays yours to the end of the time that is paid.', submit: 'Cancel Pro', cancel: 'Keep it', danger: true,
                     onsubmit: act('/subscription/cancel', 'Cancelled. Pro stays yours to the end of the time that is paid.'),
                 }) }, 'Cancel Pro'),
             action('Cards and invoices', 'quiet', async () => location.assign((await post('/subscription/portal', undefined, { key: newKey() })).url))),
@@ -69,7 +69,7 @@ async function invoices() {
     if (!invoices.length) return h('p', {}, 'There are none.');
     return h('ul', { class: 'rows' }, invoices.map(({ number, status, amount, currency, created_at, hosted_url }) => h('li', {},
         h('div', {}, h('h3', {}, money(amount, currency)), h('p', {}, [number, status, said(created_at, { dateStyle: 'long' })].filter(Boolean).join(' · '))),
-        hosted_url?.startsWith('https://') && h('a', { class: 'button quiet', href: hosted_url, target: '_blank', rel: 'noopener noreferrer' }, 'Open'))));
+        /^https?:/.test(hosted_url) && h('a', { class: 'button quiet', href: hosted_url, target: '_blank', rel: 'noopener noreferrer' }, 'Open'))));
 }
 
 /** An amount in a currency's smallest unit, as Stripe has it. */
