@@ -34,6 +34,7 @@ public enum Migrations {
         ("quota", PackageResources.quota_sql),
         ("stripe_kind", PackageResources.stripe_kind_sql),
         ("subscriptions", PackageResources.subscriptions_sql),
+        ("purging", PackageResources.purging_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

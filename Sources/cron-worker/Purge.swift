@@ -13,7 +13,8 @@ enum Purge {
             // What is locked is being counted, and judged by what comes of that.
             """
             delete from otp_sends where key in (
-                select key from otp_sends where sent[1] is null or sent[1] < now() - interval '1 day' limit 5000
+                select key from otp_sends
+                where coalesce(sent[1], '-infinity'::timestamptz) < now() - interval '1 day' limit 5000
                 for update skip locked)
             """,
             "delete from otp_days where day < now() - interval '30 days'",

@@ -267,6 +267,57 @@ struct ListChatroomsTests {
     }
 
     @Test
+    func `For ten seconds of writes of all kinds, none of eight readers sees what is older than an answered one`()
+        throws
+    {
+        let backend = try Backend(processes: 3)
+        let person = try backend.signIn()
+        let (named, thrown) = (try backend.room(person, ["title": "0"]), try backend.room(person))
+        let answered = Answered()
+        let stale = try concurrently(9) { index -> (reads: Int, stale: [String]) in
+            let end = now() + 10
+            if index == 0 {
+                var number = 0
+                while now() < end {
+                    number += 1
+                    let title: JSONValue = ["title": .string("\(number)"), "pinned": .bool(number % 2 == 0)]
+                    let renamed = try backend.call("update-chatroom", room: named, token: person.token, body: title)
+                    #expect(renamed.status == 200)
+                    answered.set { $0.title = number }
+                    let sent = try backend.call(
+                        "send-message", room: named, token: person.token, body: ["content": "\(number)"])
+                    answered.set { $0.time = (sent.json["message"]["created_at"].text ?? "").padded }
+                    for (endpoint, isThere) in [("delete-chatroom", false), ("restore-chatroom", true)] {
+                        // Neither is so while one becomes the other.
+                        answered.set { $0.isThere = nil }
+                        #expect(try backend.call(endpoint, room: thrown, token: person.token).status < 300)
+                        answered.set { $0.isThere = isThere }
+                    }
+                }
+                return (0, [])
+            }
+            var (reads, stale) = (0, [String]())
+            while now() < end {
+                let before = answered.value
+                let answer = try backend.call("list-chatrooms", token: person.token)
+                let after = answered.value
+                let rooms = answer.json["chatrooms"].list
+                let room = rooms.first { $0["id"].text == named } ?? .missing
+                let what = "\(answer.header("X-Cache") ?? "") \(before) \(answer.text)"
+                if Int(room["title"].text ?? "") ?? -1 < before.title { stale.append(what) }
+                if (room["updated_at"].text ?? "").padded < before.time { stale.append(what) }
+                let isThere = rooms.contains { $0["id"].text == thrown }
+                if before.count == after.count, let known = before.isThere, known != isThere { stale.append(what) }
+                reads += 1
+            }
+            return (reads, stale)
+        }
+        #expect(stale.flatMap(\.stale).isEmpty)
+        #expect(answered.value.title > 5 && stale.dropFirst().allSatisfy { $0.reads > 20 })
+        print("\(answered.value.count) writes, \(stale.map(\.reads).reduce(0, +)) reads")
+    }
+
+    @Test
     func `No reader ever sees a time of last use that is older than a message answered before`() throws {
         let backend = try Backend(processes: 3)
         let person = try backend.signIn()
@@ -323,6 +374,25 @@ private final class Progress: @unchecked Sendable {
     }
     func finished() { lock.withLock { counts.answered += 1 } }
     func end() { lock.withLock { counts.ended += 1 } }
+}
+
+/// What the answers to writes have said.
+private final class Answered: @unchecked Sendable {
+    struct Value {
+        var title = 0
+        var time = ""
+        var isThere: Bool?
+        var count = 0
+    }
+    private let lock = NSLock()
+    private var state = Value()
+    var value: Value { lock.withLock { state } }
+    func set(_ change: (inout Value) -> Void) {
+        lock.withLock {
+            change(&state)
+            state.count += 1
+        }
+    }
 }
 
 private final class Latest: @unchecked Sendable {
