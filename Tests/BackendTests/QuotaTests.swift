@@ -12,8 +12,14 @@ struct QuotaTests {
 
     @Test
     func `Of a hundred messages at once of somebody with five left, five are accepted`() throws {
-        let world = try Quotas(QuotaTests.basic, processes: 4)
-        let answers = try world.sendAtOnce(100)
+        let world = try Quotas(QuotaTests.basic, processes: 8)
+        let isHeld = Flag()
+        // Each process has judged one, or waits to, before the first may be stored.
+        let answers = try concurrently(101) { index -> Answer? in
+            if index == 0 { return try world.holdReceipts(until: 8, isHeld) }
+            try eventually("the hold") { isHeld.isSet }
+            return try world.send("Hello")
+        }.compactMap { $0 }
         #expect(answers.count { $0.status == 202 } == 5)
         for refused in answers.filter({ $0.status != 202 }) { expectProblem(refused, 429, "daily_limit_reached") }
         #expect(Set(answers.filter { $0.status == 202 }.map { $0.json["quota"]["used"].number }) == [1, 2, 3, 4, 5])
@@ -360,6 +366,21 @@ private struct Quotas: @unchecked Sendable {
 
     func sendAtOnce(_ count: Int, _ content: String = "Hello", headers: [String: String] = [:]) throws -> [Answer] {
         try concurrently(count) { _ in try send(content, headers: headers) }
+    }
+
+    /// Lets nobody reserve anything until so many requests wait for a lock; nil.
+    func holdReceipts(until waiting: Int, _ isHeld: Flag) throws -> Answer? {
+        let (holder, watcher) = (backend.database.connect(), backend.database.connect())
+        try holder.script("begin; lock table ledger in share mode")
+        isHeld.set()
+        try eventually("those who wait", within: 4) {
+            try watcher.row(
+                Int.self,
+                "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
+                == waiting
+        }
+        try holder.script("commit")
+        return nil
     }
 
     /// Sends each of these 25 times at once; how many were accepted.
