@@ -99,6 +99,45 @@ struct SecretsTests {
         }
     }
 
+    @Test
+    func `Stripe's key and the webhook's secrets are in no log, no row and no answer, whatever goes wrong`() throws {
+        let shop = try Shop(["LOG_LEVEL": "info"])
+        let worker = try shop.backend.worker()
+        let person = try shop.backend.signIn()
+        try shop.buy(person)
+        try eventually("Pro") { try shop.tier(person) == "pro" }
+        var texts = [(String, String)]()
+        let names = [
+            "subscribe-pro", "subscription-portal", "cancel-subscription", "resume-subscription",
+            "refresh-subscription",
+            "list-invoices", "subscription-status", "explain-subscription", "stripe-webhook",
+        ]
+        for kind in ["", "error", "busy", "down", "lost"] {
+            if !kind.isEmpty { try shop.control("faults", ["kind": kind, "times": "3"]) }
+            for name in names {
+                let answer = try shop.backend.call(
+                    name, token: person.token, raw: Array("{}".utf8), headers: ["Stripe-Signature": "t=1,v1=0"])
+                texts.append(("an answer of \(name)", answer.text))
+            }
+            try shop.control("faults", method: "DELETE")
+        }
+        // With a key that Stripe does not know, too.
+        let wrong = try Backend(
+            shop.backend.settings.merging(["STRIPE_SECRET_KEY": "rk_test_\(Shop.key)"]) { $1 },
+            database: shop.backend.database)
+        expectProblem(try wrong.call("subscription-portal", token: person.token), 503, "stripe_unavailable")
+        texts += try shop.backend.database.dump().map { ("a row", $0) }
+        texts += try names.map { ("the log of \($0)", try shop.backend.endpoint($0).processes[0].error) }
+        texts.append(("the log of a wrong key", try wrong.endpoint("subscription-portal").processes[0].error))
+        texts += [("the log of the worker", worker.error), ("the log of Postgres", shop.backend.database.postgres.log)]
+        #expect(texts.contains { $0.1.contains("Stripe did not do it") && $0.1.contains("HTTP 401") })
+        for (place, text) in texts {
+            for secret in [Shop.key, Shop.secret, "whsec_older"] {
+                #expect(!text.contains(secret), "\(place): \(text.prefix(500))")
+            }
+        }
+    }
+
     /// Whether the text has it; of six digits, by themselves and not as a part of a time, a number or an id.
     private func reveals(_ text: String, _ secret: String) -> Bool {
         guard secret.count == 6 else { return text.contains(secret) }
