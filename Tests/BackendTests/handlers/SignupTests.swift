@@ -15,7 +15,10 @@ struct SignupTests {
         #expect(answer.status == 201)
         #expect(answer.header("Content-Type") == "application/json")
         let user = answer.json["user"]
-        #expect(user.names == ["id", "mobile", "username", "timezone", "tier", "mobile_verified", "created_at"])
+        let names: Set = [
+            "id", "mobile", "username", "timezone", "retention_days", "tier", "mobile_verified", "created_at",
+        ]
+        #expect(user.names == names)
         #expect(user["mobile"] == "+919876543210")
         #expect(user["username"] == "Asha")
         #expect(user["tier"] == "basic")
