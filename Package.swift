@@ -15,6 +15,7 @@ let endpoints = [
     "send-message", "list-messages", "get-message",
     "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",
     "stream-reply", "upload-attachment", "get-attachment", "delete-attachment",
+    "share-chatroom", "list-shares", "revoke-share", "get-shared",
     // plans
     "subscribe-pro", "subscription-status", "subscription-portal", "cancel-subscription", "resume-subscription",
     "refresh-subscription", "list-invoices", "explain-subscription", "stripe-webhook",

@@ -35,6 +35,7 @@ public enum Migrations {
         ("stripe_kind", PackageResources.stripe_kind_sql),
         ("subscriptions", PackageResources.subscriptions_sql),
         ("purging", PackageResources.purging_sql),
+        ("shares", PackageResources.shares_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

@@ -41,6 +41,9 @@ public struct Request {
         return id
     }
 
+    /// A part of the path that is no id, of the form that the router takes.
+    public func path(_ name: String) -> String { parameter(name) ?? "" }
+
     /// A value of the query string, decoded.
     public func query(_ name: String) -> String? {
         for pair in (parameter("QUERY_STRING") ?? "").split(separator: "&") {

@@ -73,7 +73,19 @@ public enum Settings {
     /// Days for which Pro goes on after a payment failed, and after a period whose renewal was not heard of.
     public static let stripeGraceDays = number("STRIPE_GRACE_DAYS", default: 3, in: 0...90)
     /// What is before the paths of this site, as browsers see it.
-    public static let publicURL = text("PUBLIC_URL", default: "http://127.0.0.1:8080")
+    public static let publicURL = {
+        let url = text("PUBLIC_URL", default: "http://127.0.0.1:8080")
+        guard ["http://", "https://"].contains(where: url.hasPrefix), !url.hasSuffix("/") else {
+            refuse("PUBLIC_URL must be like https://chat.example, without a slash at its end")
+        }
+        return url
+    }()
+    /// The same for links that are shared; empty where it is not set, so that they are relative.
+    public static let linkPrefix = text("PUBLIC_URL", default: "").isEmpty ? "" : publicURL
+    /// Days that a share lasts where its owner says nothing, how many a user may have, and how many bytes each.
+    public static let shareDays = number("SHARE_DAYS", default: 30, in: 1...365)
+    public static let shares = number("SHARES", default: 100, in: 1...100_000)
+    public static let shareBytes = number("SHARE_MB", default: 4, in: 1...100) << 20
     /// The worker's datagram socket, rung after a message is committed; empty: no doorbell, the worker polls.
     public static let doorbell = text("DOORBELL", default: "")
     /// How many requests that wait for something (`Prefer: wait`) one process holds; others are answered at once.
@@ -89,6 +101,7 @@ public enum Settings {
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
         _ = (heldRequests, readerPatience, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
         _ = (otpPerAddressHour, otpPerDay, otpCountries, limits, trashDays, Plan.basic, Plan.pro)
+        _ = (publicURL, shareDays, shares, shareBytes)
         _ = RateLimit.allCases.map(\.perMinute)
         _ = (stripeIsLive, stripeGraceDays)
     }

@@ -10,6 +10,8 @@ public struct TokenKey: Sendable {
     let refreshSecret: [UInt8]
     /// For cursors of lists: a fourth.
     let cursorSecret: [UInt8]
+    /// For links of shares: a fifth.
+    let shareSecret: [UInt8]
 
     /// HS256 (RFC 7518, 3.2), or EdDSA (RFC 8037), which others can verify too.
     private enum Algorithm: Sendable {
@@ -25,6 +27,7 @@ public struct TokenKey: Sendable {
         otpSecret = Sodium.hmac("one-time password".utf8, key: secret)
         refreshSecret = Sodium.hmac("refresh token".utf8, key: secret)
         cursorSecret = Sodium.hmac("cursor".utf8, key: secret)
+        shareSecret = Sodium.hmac("share".utf8, key: secret)
     }
 
     func signature(of message: some Collection<UInt8>) -> [UInt8] {

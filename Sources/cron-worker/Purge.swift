@@ -51,6 +51,7 @@ enum Purge {
                 where state = 'ready' and kind = 'otp' and (payload ->> 'expires_at')::timestamptz < now()
                 order by id limit 5000 for update skip locked)
             """,
+            "delete from shares where (user_id, id) in (select user_id, id from shares where expires_at < now() limit 1000)",
             // Attachments that no message was sent with. Each may be large.
             """
             delete from attachments where (user_id, id) in (

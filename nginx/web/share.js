@@ -8,7 +8,7 @@ import { newKey } from './http.js';
 import { announce } from './notices.js';
 import { titleOf } from './rooms.js';
 
-const periods = [['7', 'A week'], ['30', 'A month'], ['365', 'A year'], ['', 'No end']];
+const periods = [['7', 'A week'], ['30', 'A month'], ['365', 'A year']];
 
 /** Asks for how long, makes a link, and shows it. */
 export function shareRoom(room) {

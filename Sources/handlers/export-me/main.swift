@@ -45,6 +45,11 @@ func lines(of user: ID) -> SQL {
     ) j
     union all
     select row_to_json(j)::text from (
+        select 'share' as type, s.id, s.chatroom_id, s.title, s.messages, s.created_at, s.expires_at
+        from shares s where s.user_id = \(user) order by s.id
+    ) j
+    union all
+    select row_to_json(j)::text from (
         select 'attachment' as type, a.id, a.chatroom_id, a.media_type, a.bytes, a.name, a.created_at
         from attachments a where a.user_id = \(user) order by a.id
     ) j

@@ -257,6 +257,7 @@ struct DeleteMeTests {
             "create-chatroom", token: person.token, body: [:], headers: ["Idempotency-Key": "once"])
         let reply = try backend.post("Hello", room, person)
         _ = try backend.upload(Files.png, person)
+        _ = try backend.call("share-chatroom", room: room, token: person.token, body: [:])
         let database = backend.database.connect()
         try database.execute(
             """

@@ -47,6 +47,7 @@ struct ExportMeTests {
                 insert into subscriptions (user_id, id, status, livemode, cancel_at_period_end, is_paid, created_at, grace, seen_at)
                 select user_id, 'sub_' || md5(\(somebody.id)), 'active', false, false, true, now(), '3 days', now() from customer
                 """)
+            _ = try backend.call("share-chatroom", room: room, token: somebody.token, body: [:])
         }
         let answer = try backend.call("export-me", token: person.token)
         #expect(answer.status == 200 && answer.header("Content-Type") == "application/x-ndjson")
@@ -58,7 +59,7 @@ struct ExportMeTests {
         #expect(
             counts == [
                 "user": 1, "session": 1, "security_event": 2, "chatroom": 1, "message": 3, "branch": 2, "summary": 1,
-                "attachment": 1, "attachment_piece": 1,
+                "share": 1, "attachment": 1, "attachment_piece": 1,
                 "usage": 1, "ledger_entry": 2, "idempotency_key": 1,
                 "stripe_customer": 1, "subscription": 1, "checkout": 1, "stripe_event": 1, "pro_grant": 1, "end": 1,
             ])
