@@ -40,7 +40,7 @@ def test_a_chat_is_shared_read_by_a_stranger_and_shared_no_more(person, people):
     person.opens_room_menu("Share")
     person.looks("share")
     person.presses("Make a link")
-    link = person.page.get_by_label("The link", exact=True)
+    link = person.page.get_by_role("textbox", name="The link")
     url = link.input_value()
     person.looks("share-link")
     person.presses("Close", within=person.page.get_by_role("dialog"))

@@ -276,6 +276,7 @@ struct UploadAttachmentTests {
         }
         try eventually("some of it to be there") { try transactions() == 1 }
         endpoint.processes[0].kill()
+        try endpoint.processes[0].wait()
         try eventually("it to be taken back") { try transactions() == 0 }
         #expect(try rows() == 0)
         try backend.revive("upload-attachment")
