@@ -76,6 +76,22 @@ struct MigrationsTests {
         #expect(keys.allSatisfy { $0.hasSuffix(":user_id") }, "\(keys)")
     }
 
+    @Test
+    func `A dump is restored whole`() throws {
+        let world = try World()
+        _ = try world.backend.post("Is this in the dump?", world.room, world.person)
+        let dump = folder.path + "/dump.sql"
+        let dumped = try Executable(
+            "/usr/bin/pg_dump", ["-d", world.backend.database.url, "-f", dump], folder: folder.path)
+        #expect(try dumped.wait(seconds: 60) == .code(0), "\(dumped.error)")
+        let restored = try Executable(
+            "/usr/bin/psql", ["-X", "-v", "ON_ERROR_STOP=1", "-d", test.url, "-f", dump], folder: folder.path)
+        #expect(try restored.wait(seconds: 60) == .code(0), "\(restored.error)")
+        let rows = try test.dump()
+        #expect(rows.contains { $0.contains("Is this in the dump?") })
+        #expect(try rows == world.backend.database.dump())
+    }
+
     private func migrate() throws -> Executable {
         try Executable("cron-worker", ["--migrate"], environment: ["DATABASE_URL": test.url], folder: folder.path)
     }
