@@ -1,3 +1,5 @@
+import CPQ
+
 /// Who sent a request, by their access token. Whether the session still lives is for the statement to find out.
 public struct Caller: Sendable {
     public let user: ID
@@ -17,10 +19,10 @@ extension Request {
     /// The caller; 401 without a token that we made and that is good now.
     public func caller() throws -> Caller {
         let credentials = header("AUTHORIZATION") ?? ""
-        guard credentials.prefix(7).lowercased() == "bearer " else {
+        guard credentials.utf8.count > 7, Substring(credentials.utf8.prefix(7)).lowercased() == "bearer " else {
             throw Problem.unauthorized("token_missing", "This needs Authorization: Bearer and an access token.")
         }
-        let token = try Token.verified(String(credentials.dropFirst(7)))
+        let token = try Token.verified(String(Substring(credentials.utf8.dropFirst(7))))
         return Caller(user: token.sub, session: token.sid)
     }
 }
@@ -30,13 +32,13 @@ extension Database {
     /// for, and selects its JSON: no row at all means that the session has ended (401), a NULL that the thing is not
     /// there or not theirs (404).
     public func answer(_ statement: SQL) throws -> String {
-        guard let row = try row(Answer.self, statement) else { throw Problem.sessionEnded }
-        guard let json = row.json else { throw Problem.notFound }
-        return json
+        let result = try run(statement)
+        guard PQntuples(result.pointer) > 0 else { throw Problem.sessionEnded }
+        // Alone in its row, it needs no decoder.
+        guard let json = result.bytes(row: 0, column: 0) else { throw Problem.notFound }
+        return String(decoding: json, as: UTF8.self)
     }
 }
-
-private struct Answer: Decodable { let json: String? }
 
 extension Problem {
     /// The session of a token was ended, or is over.

@@ -3,13 +3,13 @@ import Glibc
 
 /// One connection to Postgres, opened when it is first needed and again after it was lost.
 ///
-/// Statements are prepared once a connection and found again by their text. Nothing here is for use by several threads.
+/// Statements are prepared once a connection and found again by their pieces. Nothing here is for use by several threads.
 public final class Database {
     private let conninfo: String
     private let prepares: Bool
     private let timeout: Int
     private var connection: OpaquePointer?
-    /// Few, and found by looking at each: to hash the text takes longer.
+    /// Few, and found by looking at each: to hash the pieces takes longer.
     private var prepared: [Prepared] = []
     private var channels: Set<String> = []
     private var inTransaction = false
@@ -29,7 +29,7 @@ public final class Database {
 
     private struct Prepared {
         let name: String
-        let text: String
+        let pieces: [SQL.Piece]
         var columns: [String]?
     }
 
@@ -138,7 +138,8 @@ public final class Database {
 
     // MARK: Statements
 
-    private func run(_ statement: SQL) throws -> Result {
+    /// The result of a statement, as it came.
+    func run(_ statement: SQL) throws -> Result {
         if statement.values.contains(where: { $0?.holdsNUL ?? false }) {
             throw DatabaseError.mismatch("a value holds NUL")
         }
@@ -163,11 +164,11 @@ public final class Database {
     }
 
     private func runPrepared(_ statement: SQL) throws -> Result {
-        let known = prepared.firstIndex { $0.text == statement.text }
+        let known = prepared.firstIndex { $0.pieces == statement.pieces }
         let index = known ?? prepared.count
         if known == nil {
-            let entry = Prepared(name: "s\(index)", text: statement.text, columns: nil)
-            _ = try send { PQsendPrepare(connection, entry.name, entry.text, 0, nil) }
+            let entry = Prepared(name: "s\(index)", pieces: statement.pieces, columns: nil)
+            _ = try send { PQsendPrepare(connection, entry.name, statement.text, 0, nil) }
             prepared.append(entry)
         }
         let result = try withParameters(statement.values) { count, values in
@@ -313,19 +314,22 @@ extension String {
 private func withParameters<Value>(
     _ values: [String?], _ body: (Int32, UnsafePointer<UnsafePointer<CChar>?>?) throws -> Value
 ) rethrows -> Value {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(values.reduce(0) { $0 + ($1?.utf8.count ?? 0) + 1 })
-    let offsets = values.map { value -> Int? in
-        guard let value else { return nil }
-        defer {
-            bytes += value.utf8
-            bytes.append(0)
+    let size = values.reduce(0) { $0 + ($1?.utf8.count ?? 0) + 1 }
+    return try withUnsafeTemporaryAllocation(of: UInt8.self, capacity: size) { bytes in
+        try withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: values.count) { pointers in
+            var rest = bytes[...]
+            for (index, value) in values.enumerated() {
+                pointers.initializeElement(
+                    at: index,
+                    to: value.flatMap { value in
+                        let text = UnsafeMutableBufferPointer(rebasing: rest.prefix(value.utf8.count + 1))
+                        _ = text.initialize(from: value.utf8)
+                        text.initializeElement(at: text.count - 1, to: 0)
+                        rest = rest.dropFirst(text.count)
+                        return UnsafeRawPointer(text.baseAddress)?.assumingMemoryBound(to: CChar.self)
+                    })
+            }
+            return try body(Int32(values.count), pointers.baseAddress)
         }
-        return bytes.count
-    }
-    return try bytes.withUnsafeBytes { buffer in
-        let start = buffer.baseAddress?.assumingMemoryBound(to: CChar.self)
-        let pointers = offsets.map { offset in offset.flatMap { start?.advanced(by: $0) } }
-        return try pointers.withUnsafeBufferPointer { try body(Int32(values.count), $0.baseAddress) }
     }
 }

@@ -6,21 +6,19 @@ public struct ID: Hashable, Sendable, Codable, CustomStringConvertible {
 
     /// Takes hexadecimal digits of either case in groups of 8-4-4-4-12; anything else is nil.
     public init?(_ text: some StringProtocol) {
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(36)
-        for byte in text.utf8 {
-            let isDash = [8, 13, 18, 23].contains(bytes.count)
+        guard text.utf8.count == 36 else { return nil }
+        var isCanonical = true
+        for (index, byte) in text.utf8.enumerated() {
+            let isDash = index == 8 || index == 13 || index == 18 || index == 23
             switch byte {
-            case UInt8(ascii: "-") where isDash, UInt8(ascii: "0")...UInt8(ascii: "9") where !isDash,
-                UInt8(ascii: "a")...UInt8(ascii: "f") where !isDash:
-                bytes.append(byte)
-            case UInt8(ascii: "A")...UInt8(ascii: "F") where !isDash: bytes.append(byte | 0x20)
+            case UInt8(ascii: "-") where isDash: break
+            case UInt8(ascii: "0")...UInt8(ascii: "9") where !isDash: break
+            case UInt8(ascii: "a")...UInt8(ascii: "f") where !isDash: break
+            case UInt8(ascii: "A")...UInt8(ascii: "F") where !isDash: isCanonical = false
             default: return nil
             }
-            if bytes.count > 36 { return nil }
         }
-        guard bytes.count == 36 else { return nil }
-        self.text = String(decoding: bytes, as: UTF8.self)
+        self.text = isCanonical ? String(text) : text.lowercased()
     }
 
     /// The one that sorts before all others.

@@ -46,7 +46,8 @@ public struct Request {
 
     /// A value of the query string, decoded.
     public func query(_ name: String) -> String? {
-        for pair in (parameter("QUERY_STRING") ?? "").split(separator: "&") {
+        guard let text = parameter("QUERY_STRING") else { return nil }
+        for pair in text.split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             if parts[0] == name { return percentDecoded(parts.count > 1 ? parts[1] : "") }
         }
@@ -61,7 +62,10 @@ public struct Request {
 
     /// The type of the body, in lower case and without its parameters; empty where there is none.
     public var mediaType: String {
-        (parameter("CONTENT_TYPE") ?? "").prefix { $0 != ";" }.lowercased().filter { $0 != " " }
+        let text = parameter("CONTENT_TYPE") ?? ""
+        // As nearly all send it: to go over its characters takes a tenth of a small request's time.
+        if text == "application/json" { return text }
+        return text.prefix { $0 != ";" }.lowercased().filter { $0 != " " }
     }
 
     /// How many bytes the body is said to have; nil where that is not said.

@@ -320,7 +320,7 @@ struct QuotaTests {
         func tables(_ condition: String) throws -> [String] {
             try world.database.rows(
                 String.self,
-                SQL(stringLiteral: "select relname from pg_stat_user_tables where relname in \(names) and \(condition)")
+                SQL(made: "select relname from pg_stat_user_tables where relname in \(names) and \(condition)")
             )
         }
         try eventually("what they counted") { try tables("idx_scan > 0").count >= 6 }
@@ -419,7 +419,7 @@ private struct Quotas: @unchecked Sendable {
 
     /// How many rows there are of `what`, a table and perhaps a condition.
     func count(_ what: String) throws -> Int {
-        try backend.database.connect().row(Int.self, SQL(stringLiteral: "select count(*) from \(what)")) ?? 0
+        try backend.database.connect().row(Int.self, SQL(made: "select count(*) from \(what)")) ?? 0
     }
 
     /// Kind, amount and reason of the receipts, the oldest first.

@@ -19,7 +19,7 @@ extension TestDatabase {
     public func dump() throws -> [String] {
         let database = connect()
         return try tables().flatMap { table in
-            try database.rows(String.self, SQL(stringLiteral: "select '\(table) ' || t::text from \"\(table)\" t"))
+            try database.rows(String.self, SQL(made: "select '\(table) ' || t::text from \"\(table)\" t"))
         }
     }
 }

@@ -5,7 +5,7 @@ serve { request, database in
     let user = try database.answer(
         """
         with caller as (\(caller.live))
-        select \(User.json) as json from caller join users u on u.id = caller.user_id
+        select row_to_json(j) from (select \(User.members) from users u where u.id = (select user_id from caller)) j
         """)
     return .json("{\"user\":\(user)}")
 }

@@ -92,7 +92,7 @@ struct BillingTests {
         for (asked, tier) in [("now() - interval '1 minute'", "pro"), ("now() + interval '1 minute'", "basic")] {
             _ = try shop.database.row(
                 Bool.self,
-                "select store_subscriptions(\(customer), \(SQL(stringLiteral: asked)), \(said)::jsonb, 3)")
+                "select store_subscriptions(\(customer), \(SQL(made: asked)), \(said)::jsonb, 3)")
             #expect(try shop.tier(person) == tier)
         }
     }

@@ -303,7 +303,7 @@ struct DeliveriesTests {
         #expect(tables.count > 15)
         return try tables.map { table in
             try database.row(
-                String.self, SQL(stringLiteral: "select coalesce(string_agg(t::text, ' '), '') from \(table) t")) ?? ""
+                String.self, SQL(made: "select coalesce(string_agg(t::text, ' '), '') from \(table) t")) ?? ""
         }.joined(separator: "\n")
     }
 }

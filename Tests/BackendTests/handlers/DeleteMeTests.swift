@@ -18,7 +18,7 @@ struct DeleteMeTests {
         let database = backend.database.connect()
         for table in tables {
             let count = try database.row(
-                Int.self, "select count(*) from \(SQL(stringLiteral: table)) where user_id = \(theirs.id)::uuid")
+                Int.self, "select count(*) from \(SQL(made: table)) where user_id = \(theirs.id)::uuid")
             #expect(count ?? 0 > 0, "\(table) has none to be deleted: let lived() make one")
         }
         let before = try rows(of: others)
