@@ -24,15 +24,16 @@ final class StreamedBody {
             connection?.end()
             connection?.drain(patience: Settings.readerPatience)
         } catch is ReaderGone {
-            connection?.abort()
             Log.notice("answer cut short, its reader takes no more", ["request_id": requestID])
+            connection?.abort()
         } catch {
             let problem = Problem(telling: error, requestID: requestID)
             if connection == nil {
                 exchange.send(problem.response(requestID: requestID).cgi(requestID: requestID))
             } else {
-                connection?.abort()
+                // Who sees that it is cut finds the reason in the log.
                 Log.error("answer cut short", ["request_id": requestID, "reason": "\(error)"])
+                connection?.abort()
             }
         }
     }

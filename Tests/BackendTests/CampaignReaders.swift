@@ -19,10 +19,10 @@ final class CampaignReaders: @unchecked Sendable {
 
     init(_ campaign: Campaign) { self.campaign = campaign }
 
-    /// Follows the newest reply to its end, then the next, until all messages were posted.
+    /// Follows the newest reply to its end, then the next, until all messages were posted and readers have read enough.
     func follow(as number: Int) throws {
         var random = SplitMix(state: campaign.seed &+ UInt64(number))
-        while !campaign.isPosted {
+        while !campaign.isPosted || read.count <= 100 || events.cuts <= 10 {
             guard let post = campaign.accepted.suffix(20).randomElement(using: &random) else {
                 usleep(20_000)
                 continue
@@ -38,7 +38,7 @@ final class CampaignReaders: @unchecked Sendable {
     ) throws -> String {
         var text = ""
         var last: String?
-        let deadline = now() + 60
+        let deadline = now() + 300
         while now() < deadline {
             let connection = try FastCGI(campaign.backend.endpoint("stream-reply").listener.path)
             connection.sendRequest(

@@ -3,7 +3,7 @@ import TestSupport
 
 /// Programs in Python, with the packages that bin/test installs.
 enum Python {
-    static func run(_ arguments: [String], seconds: Double = 120) throws -> (
+    static func run(_ arguments: [String], seconds: Double = 900) throws -> (
         exit: Executable.Exit, output: String, error: String
     ) {
         let python = "\(projectFolder)/.local/test-venv/bin/python"

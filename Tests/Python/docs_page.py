@@ -23,7 +23,7 @@ def main():
         page.on("pageerror", lambda error: objections.append(str(error)))
         page.on("request", lambda request: objections.append(request.url) if not request.url.startswith((url, "data:")) else None)
         page.goto(f"{url}/docs")
-        page.wait_for_selector(".opblock", timeout=30_000)
+        page.wait_for_selector(".opblock", timeout=120_000)
         contract = yaml.safe_load(page.request.get(f"{url}/openapi.yaml").text())
         operations = [o["operationId"] for path in contract["paths"].values() for m, o in path.items() if m in METHODS]
         shown = page.locator(".opblock-summary-operation-id").all_inner_texts()
@@ -33,7 +33,7 @@ def main():
         health = page.locator("#operations-Operation-health")
         health.get_by_role("button", name="Try it out").click()
         health.get_by_role("button", name="Execute").click()
-        health.locator(".live-responses-table .response-col_status", has_text="200").wait_for(timeout=30_000)
+        health.locator(".live-responses-table .response-col_status", has_text="200").wait_for(timeout=120_000)
         if len(sys.argv) > 2:
             page.screenshot(path=sys.argv[2])
         browser.close()

@@ -19,7 +19,7 @@ def sign_in():
     mobile = {"mobile": f"+7{next(numbers):012}"}
 
     def post(path, body):
-        answer = requests.post(URL + path, json=body, timeout=10)
+        answer = requests.post(URL + path, json=body, timeout=60)
         answer.raise_for_status()
         return answer.json()
 

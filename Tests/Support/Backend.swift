@@ -170,7 +170,7 @@ public final class Backend: @unchecked Sendable {
     }
 
     /// Waits until a reply is finished, and gives it.
-    public func reply(_ message: String, _ room: String, _ person: Person, within seconds: Double = 60) throws
+    public func reply(_ message: String, _ room: String, _ person: Person, within seconds: Double = 180) throws
         -> JSONValue
     {
         var reply = JSONValue.missing

@@ -37,7 +37,7 @@ public final class EventStream: @unchecked Sendable {
     public func hangUp() { connection.hangUp() }
 
     /// The next event; nil at the end of the stream.
-    public func next(seconds: Double = 20) throws -> Event? {
+    public func next(seconds: Double = 60) throws -> Event? {
         while true {
             while let block = takeBlock() {
                 if let event = event(in: block) { return event }
@@ -47,14 +47,21 @@ public final class EventStream: @unchecked Sendable {
     }
 
     /// All events up to the end of the stream.
-    public func rest(seconds: Double = 20) throws -> [Event] {
+    public func rest(seconds: Double = 60) throws -> [Event] {
         var events: [Event] = []
         while let event = try next(seconds: seconds) { events.append(event) }
         return events
     }
 
+    /// Waits for the answer's head.
+    public func awaitHead() throws {
+        while !hasHead {
+            if takeBlock() == nil, try !read(seconds: 60) { throw Executable.Failure("the stream ended") }
+        }
+    }
+
     /// Waits for so many more comments.
-    public func awaitComments(_ count: Int, seconds: Double) throws {
+    public func awaitComments(_ count: Int, seconds: Double = 60) throws {
         let wanted = comments + count
         while comments < wanted {
             if let block = takeBlock() {

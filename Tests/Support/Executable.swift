@@ -76,7 +76,7 @@ public final class Executable: @unchecked Sendable {
 
     /// Waits for its end.
     @discardableResult
-    public func wait(seconds: Double = 20) throws -> Exit {
+    public func wait(seconds: Double = 90) throws -> Exit {
         var result: Exit?
         try eventually("the end of process \(pid)", within: seconds) {
             result = status()

@@ -133,7 +133,7 @@ public final class FastCGI: @unchecked Sendable {
     }
 
     /// The next bytes, at most so many; nil at the end, or when the time is over.
-    public func receive(_ limit: Int = 65_536, seconds: Double = 30) throws -> [UInt8]? {
+    public func receive(_ limit: Int = 65_536, seconds: Double = 60) throws -> [UInt8]? {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard poll(&entry, 1, Int32(seconds * 1_000)) > 0 else {
             throw Executable.Failure("no answer within \(seconds) s")
@@ -143,8 +143,14 @@ public final class FastCGI: @unchecked Sendable {
         return count > 0 ? Array(buffer.prefix(count)) : nil
     }
 
+    /// Whether something has come that was not received yet.
+    public var hasAnswer: Bool {
+        var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&entry, 1, 0) > 0
+    }
+
     /// What the handler wrote to its output until it said that it had ended; nil where it never said so.
-    public func output(seconds: Double = 30) throws -> [UInt8]? {
+    public func output(seconds: Double = 60) throws -> [UInt8]? {
         while let bytes = try receive(seconds: seconds) { received += bytes }
         // At once, as nginx does: a handler of libfcgi waits for it.
         end()
@@ -167,7 +173,7 @@ public final class FastCGI: @unchecked Sendable {
     }
 
     /// The answer to the request that was sent.
-    public func answer(seconds: Double = 30) throws -> Answer {
+    public func answer(seconds: Double = 60) throws -> Answer {
         guard let output = try output(seconds: seconds) else { throw Executable.Failure("the answer was cut short") }
         return try Answer(cgi: output)
     }

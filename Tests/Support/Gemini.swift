@@ -44,12 +44,12 @@ public final class Gemini: @unchecked Sendable {
         return Dictionary(uniqueKeysWithValues: counts.names.map { ($0, Int(counts[$0].number ?? 0)) })
     }
 
-    /// What comes back, byte for byte, for a message whose answer is streamed, until the end or until nothing came for a
-    /// second.
-    public func stream(_ message: String) throws -> String {
+    /// What comes back, byte for byte, for a message whose answer is streamed, until the end or until nothing came for so
+    /// many seconds.
+    public func stream(_ message: String, patience: Int = 60) throws -> String {
         let body: JSONValue = ["contents": [["role": "user", "parts": [["text": .string(message)]]]]]
         let path = "/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse"
-        return String(decoding: try sandbox.exchange("POST", path, body: body.bytes, patience: 1), as: UTF8.self)
+        return String(decoding: try sandbox.exchange("POST", path, body: body.bytes, patience: patience), as: UTF8.self)
     }
 
     private static func seconds(_ time: String) -> Double {

@@ -80,7 +80,7 @@ public final class Postgres: @unchecked Sendable {
                 + settings, input: ends[0],
             folder: logs.path, isBound: false)
         self.keeper = keeper
-        try eventually("Postgres", within: 60) {
+        try eventually("Postgres") {
             if !keeper.isRunning { throw Executable.Failure("Postgres ended: \(keeper.error) \(log)") }
             return keeper.output.contains("ready ")
         }
@@ -133,7 +133,7 @@ public final class Postgres: @unchecked Sendable {
         try admin { try $0.script("create database template_chat") }
         let worker = try Executable(
             "cron-worker", ["--migrate"], environment: ["DATABASE_URL": url("template_chat")], folder: logs.path)
-        guard try worker.wait(seconds: 60) == .code(0) else {
+        guard try worker.wait() == .code(0) else {
             throw Executable.Failure("the migrations failed: \(worker.error)")
         }
     }
@@ -176,13 +176,16 @@ public final class TestDatabase: Sendable {
 /// 1, 2, 3, …
 public final class Counter: @unchecked Sendable {
     private let lock = NSLock()
-    private var count = 0
+    private var last = 0
     public init() {}
+
+    /// How many there have been.
+    public var count: Int { lock.withLock { last } }
 
     public func next() -> Int {
         lock.withLock {
-            count += 1
-            return count
+            last += 1
+            return last
         }
     }
 }

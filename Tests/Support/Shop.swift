@@ -66,6 +66,17 @@ public final class Shop: @unchecked Sendable {
 
     public func tier(_ person: Backend.Person) throws -> String? { try status(person)["tier"].text }
 
+    /// Asks until somebody is Basic: when it was asked what was last answered with Pro, and when Basic had been answered, in seconds
+    /// since 1970. They became it between the two, however long an answer takes.
+    public func turn(of person: Backend.Person) throws -> (lastPro: Double, firstBasic: Double) {
+        var lastPro = 0.0
+        while true {
+            let asked = Date().timeIntervalSince1970
+            guard try tier(person) == "pro" else { return (lastPro, Date().timeIntervalSince1970) }
+            lastPro = asked
+        }
+    }
+
     // MARK: Stripe's side
 
     /// Calls Stripe's API.

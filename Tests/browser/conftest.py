@@ -3,7 +3,7 @@ from person import Person, devices, new_number
 from playwright.sync_api import expect, sync_playwright
 from serving import Site, Wire
 
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="session")

@@ -36,7 +36,7 @@ class Person:
             kept = {**session, "until": 4_000_000_000_000}
             state = {"origins": [{"origin": self.url, "localStorage": [{"name": "session", "value": json.dumps(kept)}]}]}
         self.context = browser.new_context(**devices[device], storage_state=state, locale="en-GB", **options)
-        self.context.set_default_timeout(10_000)
+        self.context.set_default_timeout(60_000)
         self.complaints = []
         self.expected = set()
         self.page = self.new_tab()

@@ -72,7 +72,7 @@ def test_a_screen_reader_hears_a_reply_once_and_not_word_by_word(person):
             .observe(document.querySelector('#live'), { childList: true });
     }""")
     person.asks("[sandbox:chunks n=20 ms=30] [sandbox:say] " + " ".join(f"word{n}" for n in range(100)))
-    person.page.wait_for_timeout(300)
+    person.page.wait_for_function("heard.some(text => text.includes('word'))")
     heard = person.page.evaluate("heard")
     assert heard[0] == "The reply is being written."
     assert [text for text in heard if "word" in text] == ["The reply: " + " ".join(f"word{n}" for n in range(60)) + "… and 40 words more."]
@@ -82,7 +82,7 @@ def test_a_screen_reader_hears_a_reply_once_and_not_word_by_word(person):
 def test_nothing_moves_for_those_who_want_it_so(people, sign_up):
     person = people(session=sign_up(), reduced_motion="reduce")
     person.opens()
-    person.sends("[sandbox:slow ms=1500] Wait")
+    person.sends("[sandbox:slow ms=20000] Wait")
     person.page.locator(".is-waiting").wait_for()
     running = "document.getAnimations().filter(a => a.playState === 'running').length"
     person.page.wait_for_timeout(100)

@@ -39,7 +39,9 @@ def test_a_reply_that_goes_on_while_nobody_is_there_is_whole_afterwards(afar, wi
     afar.sends(slow)
     expect(afar.replies.first.locator(".body")).to_contain_text("word20 ")
     wire.cut()
-    afar.page.wait_for_timeout(4_000)  # it is finished now
+    token, room = afar.token, afar.page.url.split("/")[-1]
+    while afar.site.call("GET", f"/chatroom/{room}/message", token=token)["messages"][0]["status"] != "done":
+        afar.page.wait_for_timeout(200)
     wire.mend()
     afar.presses("Try now")
     expect(afar.page.get_by_role("button", name="Ask again")).to_be_visible()
@@ -47,7 +49,7 @@ def test_a_reply_that_goes_on_while_nobody_is_there_is_whole_afterwards(afar, wi
 
 
 def test_a_reload_in_the_middle_reads_on(person):
-    person.sends(slow)
+    person.sends(slow.replace("ms=80", "ms=500"))
     expect(person.replies.first.locator(".body")).to_contain_text("word20 ")
     person.page.reload()
     expect(person.page.get_by_role("button", name="Stop the reply")).to_be_visible()
@@ -104,7 +106,8 @@ def test_the_browser_says_that_it_is_offline(person):
 @pytest.mark.parametrize("device", ["desktop"])
 def test_a_page_that_nobody_uses_asks_for_nothing(person):
     person.asks("Hello")
-    person.page.wait_for_timeout(4_000)  # until the title is there
+    expect(person.page.locator("h1")).to_contain_text("Sandbox:")  # nor is its title waited for any more
+    person.page.wait_for_load_state("networkidle")
     asked = []
     person.page.on("request", lambda request: asked.append(request.url))
     person.page.wait_for_timeout(5_000)

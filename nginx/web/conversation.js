@@ -137,8 +137,16 @@ class Conversation {
         this.composer.isReplying = isReplying;
         if (isReplying || this.#ended.signal.aborted) return;
         refreshRooms().then(() => { this.#seen = findRoom(this.id)?.updated_at ?? this.#seen; });
-        // A title is found once the reply is there, in a while.
-        if (!this.room.title) setTimeout(() => this.#ended.signal.aborted || refreshRooms(), 3_000);
+        if (!this.room.title) this.#awaitTitle(3_000);
+    }
+
+    /** A title is found once the reply is there, in a while: looks for it, ever more rarely, for a minute and a half. */
+    #awaitTitle(pause) {
+        setTimeout(async () => {
+            if (this.#ended.signal.aborted || this.following.isOn) return;
+            await refreshRooms();
+            if (!findRoom(this.id)?.title && pause < 40_000) this.#awaitTitle(2 * pause);
+        }, pause);
     }
 
     #showPending({ content, attachments }) {

@@ -87,32 +87,45 @@ struct OnceTests {
         let first = backend.database.connect()
         try first.script("begin")
         #expect(try first.row(Bool.self, "select is_first(\(person.id), 'one')") == true)
-        let began = now()
-        expectProblem(try create([:], key: "one"), 409, "idempotency_running")
-        #expect((1.5...4).contains(now() - began))
+        let least = try quickest(below: 4) {
+            try seconds { expectProblem(try create([:], key: "one"), 409, "idempotency_running") }
+        }
+        #expect((1.5...4).contains(least))
         // Another key waits for nothing.
         #expect(try create([:], key: "two").status == 201)
+        try first.script("rollback")
 
-        let patient = try FastCGI(backend.endpoint("create-chatroom").listener.path)
-        patient.sendRequest(
-            Backend.parameters(
-                token: person.token, length: 2, type: "application/json", headers: ["Idempotency-Key": "one"]),
-            body: Array("{}".utf8))
-        try eventually("its wait") {
-            try database.row(
-                Int.self,
-                "select count(*) from pg_stat_activity where wait_event = 'advisory' and datname = current_database()")
-                == 1
-        }
-        if isKept {
-            try first.execute(
-                """
-                insert into idempotency_keys (user_id, key, endpoint, body_hash, answer)
-                values (\(person.id), 'one', 'create-chatroom', 'of another', '0')
-                """)
-        }
-        try first.script(isKept ? "commit" : "rollback")
-        let answer = try patient.answer()
+        var answer: Answer
+        var number = 0
+        repeat {
+            number += 1
+            let key = "patient \(number)"
+            try first.script("begin")
+            #expect(try first.row(Bool.self, "select is_first(\(person.id), \(key))") == true)
+            if isKept {
+                try first.execute(
+                    """
+                    insert into idempotency_keys (user_id, key, endpoint, body_hash, answer)
+                    values (\(person.id), \(key), 'create-chatroom', 'of another', '0')
+                    """)
+            }
+            let patient = try FastCGI(backend.endpoint("create-chatroom").listener.path)
+            patient.sendRequest(
+                Backend.parameters(
+                    token: person.token, length: 2, type: "application/json", headers: ["Idempotency-Key": key]),
+                body: Array("{}".utf8))
+            try eventually("its wait, or its end where this thread looks too late") {
+                try patient.hasAnswer
+                    || database.row(
+                        Int.self,
+                        """
+                        select count(*) from pg_stat_activity
+                        where wait_event = 'advisory' and datname = current_database()
+                        """) == 1
+            }
+            try first.script(isKept ? "commit" : "rollback")
+            answer = try patient.answer()
+        } while answer.status == 409 && number < 6
         if isKept { expectProblem(answer, 422, "idempotency_mismatch") } else { #expect(answer.status == 201) }
     }
 

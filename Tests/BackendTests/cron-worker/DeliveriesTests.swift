@@ -152,7 +152,7 @@ struct DeliveriesTests {
         let post = try Post(carrier)
         let worker = try post.backend.worker()
         for mobile in ["+15005550040", "+15005550050"] { try post.ask(mobile) }
-        try eventually("no job", within: 30) { try post.jobs() == 0 }
+        try eventually("no job") { try post.jobs() == 0 }
         #expect(try post.messages(to: "+15005550040").count == 2)
         #expect(try post.messages(to: "+15005550050").count == 2)
         #expect(worker.error.split(separator: "\n").count { $0.contains("one-time password not sent") } == 2)
@@ -163,10 +163,10 @@ struct DeliveriesTests {
         let post = try Post(carrier)
         let worker = try post.backend.worker()
         for mobile in ["+15005550129", "+15005550029"] { try post.ask(mobile) }
-        try eventually("the third try", within: 30) { try post.messages(to: "+15005550129").count == 3 }
-        try eventually("more than two tries", within: 30) { try post.messages(to: "+15005550029").count > 2 }
+        try eventually("the third try") { try post.messages(to: "+15005550129").count == 3 }
+        try eventually("more than two tries") { try post.messages(to: "+15005550029").count > 2 }
         try post.database.execute("update otps set expires_at = now()")
-        try eventually("no job", within: 30) { try post.jobs() == 0 }
+        try eventually("no job") { try post.jobs() == 0 }
         #expect(try post.messages(to: "+15005550129").count == 3)
         withExtendedLifetime(worker) {}
     }
@@ -176,8 +176,15 @@ struct DeliveriesTests {
         let post = try Post("twilio", ["TWILIO_BASE_URL": "http://127.0.0.1:1"])
         let worker = try post.backend.worker()
         try post.ask("+919876543210")
-        try eventually("a try") { try post.database.row(Bool.self, "select state = 'waiting' from jobs") == true }
-        #expect(try post.database.row(Int.self, "select attempts from jobs") == 0)
+        for _ in 0..<2 {
+            var seen = ""
+            try eventually("a try") {
+                seen = try post.database.row(String.self, "select concat_ws(' ', state, attempts) from jobs") ?? ""
+                return seen.hasPrefix("waiting")
+            }
+            #expect(seen == "waiting 0")
+            try post.database.execute("update jobs set state = 'ready', run_at = now() where state = 'waiting'")
+        }
         #expect(try post.jobs() == 1)
         #expect(worker.isRunning)
     }

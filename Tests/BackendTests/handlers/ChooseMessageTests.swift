@@ -120,7 +120,7 @@ struct ChooseMessageTests {
             }
             return 0
         }
-        try eventually("an empty queue", within: 60) {
+        try eventually("an empty queue") {
             try conversation.database.row(Int.self, "select count(*) from jobs") == 0
         }
         let unfinished = try conversation.database.row(

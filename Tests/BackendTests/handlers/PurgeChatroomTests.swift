@@ -75,7 +75,7 @@ struct PurgeChatroomTests {
         }
         try age("interval '30 days 2 hours'")
         let worker = try backend.worker()
-        try eventually("the end of both", within: 60) {
+        try eventually("the end of both") {
             try database.row(Int.self, "select count(*) from chatrooms") == 1
         }
         worker.terminate()

@@ -21,13 +21,16 @@ struct RefreshSubscriptionTests {
         let (person, other) = (try shop.backend.signIn(), try shop.backend.signIn())
         for person in [person, other] { #expect(try shop.subscribe(person).status == 201) }
         let before = try shop.calls("GET", "/v1/subscriptions")
+        let began = now()
         let answers = try concurrently(8) { _ in try shop.backend.call("refresh-subscription", token: person.token) }
-        #expect(answers.count { $0.status == 200 } == 1)
+        let asked = answers.count { $0.status == 200 }
+        // One more for each 5 s that it took.
+        #expect((1...1 + Int((now() - began) / 5)).contains(asked))
         for answer in answers where answer.status != 200 {
             expectProblem(answer, 429, "refresh_too_soon")
             #expect((1...5).contains(Int(answer.header("Retry-After") ?? "") ?? 0))
         }
-        #expect(try shop.calls("GET", "/v1/subscriptions") == before + 1)
+        #expect(try shop.calls("GET", "/v1/subscriptions") == before + asked)
         #expect(try shop.backend.call("refresh-subscription", token: other.token).status == 200)
     }
 

@@ -160,7 +160,9 @@ struct RegenerateReplyTests {
         let waiting = try conversation.begun("regenerate-reply", sent.reply)
         try eventually("its wait") {
             try conversation.database.row(
-                Int.self, "select count(*) from pg_locks where locktype = 'advisory' and not granted") == 1
+                Int.self,
+                "select count(*) from pg_stat_activity where wait_event = 'advisory' and datname = current_database()")
+                == 1
         }
         try deleting.script("commit")
         expectProblem(try waiting.answer(), 404, "not_found")
