@@ -6,19 +6,24 @@ public struct ID: Hashable, Sendable, Codable, CustomStringConvertible {
 
     /// Takes hexadecimal digits of either case in groups of 8-4-4-4-12; anything else is nil.
     public init?(_ text: some StringProtocol) {
-        guard text.utf8.count == 36 else { return nil }
-        var isCanonical = true
-        for (index, byte) in text.utf8.enumerated() {
-            let isDash = index == 8 || index == 13 || index == 18 || index == 23
-            switch byte {
-            case UInt8(ascii: "-") where isDash: break
-            case UInt8(ascii: "0")...UInt8(ascii: "9") where !isDash: break
-            case UInt8(ascii: "a")...UInt8(ascii: "f") where !isDash: break
-            case UInt8(ascii: "A")...UInt8(ascii: "F") where !isDash: isCanonical = false
-            default: return nil
+        var text = String(text)
+        let isCanonical: Bool? = text.withUTF8 { bytes in
+            guard bytes.count == 36 else { return nil }
+            var isCanonical = true
+            for (index, byte) in bytes.enumerated() {
+                let isDash = index == 8 || index == 13 || index == 18 || index == 23
+                switch byte {
+                case UInt8(ascii: "-") where isDash: break
+                case UInt8(ascii: "0")...UInt8(ascii: "9") where !isDash: break
+                case UInt8(ascii: "a")...UInt8(ascii: "f") where !isDash: break
+                case UInt8(ascii: "A")...UInt8(ascii: "F") where !isDash: isCanonical = false
+                default: return nil
+                }
             }
+            return isCanonical
         }
-        self.text = isCanonical ? String(text) : text.lowercased()
+        guard let isCanonical else { return nil }
+        self.text = isCanonical ? text : text.lowercased()
     }
 
     /// The one that sorts before all others.
