@@ -10,16 +10,17 @@
 ///             """)
 ///     } as: { made in .json(…) }
 ///
-/// What is kept is in the transaction of the work. Refusals are not kept: the request may be sent again when its time has come.
-/// Without the header all of this is nothing.
+/// What is kept is in the transaction of the work; where the work cannot be one, see `holding`. Refusals are not kept: the request
+/// may be sent again when its time has come. Without the header all of this is nothing.
 public struct Once {
     private let caller: Caller
     private let key: String?
     private let endpoint: String
     private let hash: () -> String
+    private let lifetime: SQL
 
-    fileprivate init(caller: Caller, key: String?, endpoint: String, hash: @escaping () -> String) {
-        (self.caller, self.key, self.endpoint, self.hash) = (caller, key, endpoint, hash)
+    fileprivate init(caller: Caller, key: String?, endpoint: String, hash: @escaping () -> String, lifetime: SQL) {
+        (self.caller, self.key, self.endpoint, self.hash, self.lifetime) = (caller, key, endpoint, hash, lifetime)
     }
 
     /// A condition on the caller: that nothing has come of this request yet. Whoever repeats it while it is being carried out
@@ -34,13 +35,31 @@ public struct Once {
     ///   was refused.
     public func keep(_ rows: SQL) -> SQL {
         guard let key else { return "select" }
-        // What is there already is older than a day.
+        // What is there already is over.
         return """
-            insert into idempotency_keys as k (user_id, key, endpoint, body_hash, answer)
-            select o.user_id, \(key), \(endpoint), \(hash()), o.answer from (\(rows)) o (user_id, answer)
+            insert into idempotency_keys as k (user_id, key, endpoint, body_hash, answer, expires_at)
+            select o.user_id, \(key), \(endpoint), \(hash()), o.answer, now() + \(lifetime)
+            from (\(rows)) o (user_id, answer)
             on conflict (user_id, key) do update set endpoint = excluded.endpoint, body_hash = excluded.body_hash,
-                answer = excluded.answer, created_at = excluded.created_at
+                answer = excluded.answer, expires_at = excluded.expires_at
             """
+    }
+
+    /// What comes of work that asks somebody else between its statements, and so is no transaction: its steps must bear being done
+    /// again. Meanwhile the key is held by a transaction of a connection of its own, which keeps the answer in the end. It holds
+    /// nothing else that anybody waits for, and is gone with this process.
+    public func holding(_ work: () throws -> String) throws -> String {
+        guard key != nil else { return try work() }
+        let holder = Database()
+        return try holder.transaction {
+            let mayBegin = try holder.row(Bool.self, "with caller as (\(caller.live)) select \(isFirst) from caller")
+            guard mayBegin ?? false else { throw Problem.sessionEnded }
+            let answer = try work()
+            // Nothing is kept for an account that is being deleted.
+            let owner: SQL = "select u.id from (\(caller.live)) c join users u on u.id = c.user_id for key share of u"
+            try holder.execute(keep("select o.id, to_json(\(answer)::text) from (\(owner)) o"))
+            return answer
+        }
     }
 
     /// The answer, made of what the work gives, or of what it gave the first time. The work does nothing where `isFirst` does
@@ -78,7 +97,7 @@ public struct Once {
             with caller as (\(caller.live))
             select k.endpoint = \(endpoint) and k.body_hash = \(hash()) as is_same, k.answer
             from caller join idempotency_keys k
-                on k.user_id = caller.user_id and k.key = \(key) and k.created_at > now() - interval '1 day'
+                on k.user_id = caller.user_id and k.key = \(key) and k.expires_at > now()
             """)
     }
 }
@@ -89,19 +108,21 @@ extension Request {
     ///   - endpoint: its name.
     ///   - path: the ids of its path.
     ///   - hash: of what is sent besides, where the handler reads the body; asked for when that is done.
+    ///   - lifetime: an interval, for which the answer is of use to whoever repeats it; a day at most.
     public func once(
-        _ caller: Caller, _ endpoint: String, _ path: ID..., hash: (() -> String)? = nil
+        _ caller: Caller, _ endpoint: String, _ path: ID..., hash: (() -> String)? = nil,
+        lifetime: SQL = "interval '1 day'"
     ) throws -> Once {
         let hash = hash ?? { contentHash }
         guard let key = header("IDEMPOTENCY_KEY") else {
-            return Once(caller: caller, key: nil, endpoint: endpoint, hash: hash)
+            return Once(caller: caller, key: nil, endpoint: endpoint, hash: hash, lifetime: lifetime)
         }
         guard (1...255).contains(key.utf8.count), key.utf8.allSatisfy({ (0x20...0x7E).contains($0) }) else {
             throw Problem.idempotencyKeyMalformed
         }
         return Once(
             caller: caller, key: key, endpoint: ([endpoint] + path.map(\.text)).joined(separator: " "),
-            hash: hash)
+            hash: hash, lifetime: lifetime)
     }
 }
 

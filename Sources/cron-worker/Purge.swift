@@ -30,8 +30,8 @@ enum Purge {
             """,
             """
             delete from idempotency_keys where (user_id, key) in (
-                select user_id, key from idempotency_keys where created_at < now() - interval '1 day'
-                order by created_at limit 5000 for update skip locked)
+                select user_id, key from idempotency_keys where expires_at < now()
+                order by expires_at limit 5000 for update skip locked)
             """,
             """
             delete from request_rates where (user_id, kind) in (

@@ -1,14 +1,14 @@
--- What came of requests that carried an Idempotency-Key, for a day: written in the transaction of the work itself.
+-- What came of requests that carried an Idempotency-Key, for a day at most: written in the transaction of the work itself.
 create table idempotency_keys (
     user_id uuid not null,
     key text not null,
     endpoint text not null, -- with the ids of its path
     body_hash text not null,
     answer json not null,
-    created_at timestamptz not null default now(),
+    expires_at timestamptz not null default now() + interval '1 day',
     primary key (user_id, key)
 );
-create index idempotency_keys_over on idempotency_keys (created_at);
+create index idempotency_keys_over on idempotency_keys (expires_at);
 
 -- Whether nothing has come yet of the caller's request with this key. Whoever carries the same key waits here, before any work,
 -- until the transaction that asked first has ended, and then finds what it left: an answer, or nothing, and its turn to try.
@@ -20,7 +20,7 @@ begin
     perform pg_advisory_xact_lock(hashtextextended(idempotency_key, uuid_hash_extended(owner, 3)));
     return not exists (
         select from idempotency_keys k
-        where k.user_id = owner and k.key = idempotency_key and k.created_at > now() - interval '1 day');
+        where k.user_id = owner and k.key = idempotency_key and k.expires_at > now());
 end
 $$;
 

@@ -71,7 +71,7 @@ func lines(of user: ID) -> SQL {
     ) j
     union all
     select row_to_json(j)::text from (
-        select 'idempotency_key' as type, k.key, k.endpoint, k.created_at
+        select 'idempotency_key' as type, k.key, k.endpoint, k.expires_at
         from idempotency_keys k where k.user_id = \(user) order by k.key
     ) j
     union all

@@ -64,43 +64,52 @@ extension Payments {
             throw error
         }
     }
-}
 
-// Each turn begins with what the rows say, for others of the same user may be at it at the same time, and takes one step.
-serve { request, database, payments in
-    let caller = try request.caller()
-    try payments.begin()
-    var hasAsked = false
-    for turn in 0..<6 {
-        let progress = try Progress(caller, database, counts: turn == 0)
-        guard let customer = progress.customer else {
-            try payments.makeCustomer(progress, caller, database)
-            hasAsked = true
-            continue
-        }
-        do {
-            // Who has paid, and of whom we were not told, does not pay twice.
-            guard hasAsked else {
-                try payments.refresh(customer, database)
+    /// The page where the caller pays. Each turn begins with what the rows say, for others of the same user may be at it at the same
+    /// time, and takes one step.
+    func page(_ caller: Caller, _ database: Database) throws -> String {
+        var hasAsked = false
+        for turn in 0..<6 {
+            let progress = try Progress(caller, database, counts: turn == 0)
+            guard let customer = progress.customer else {
+                try makeCustomer(progress, caller, database)
                 hasAsked = true
                 continue
             }
-            var page: CheckoutSession
-            if let session = progress.session {
-                page = try payments.call(.get, "/v1/checkout/sessions/\(session)")
-            } else {
-                page = try payments.makeSession(progress, customer, caller, database)
+            do {
+                // Who has paid, and of whom we were not told, does not pay twice.
+                guard hasAsked else {
+                    try refresh(customer, database)
+                    hasAsked = true
+                    continue
+                }
+                let page: CheckoutSession
+                if let session = progress.session {
+                    page = try call(.get, "/v1/checkout/sessions/\(session)")
+                } else {
+                    page = try makeSession(progress, customer, caller, database)
+                }
+                if page.status == "open", let url = page.url {
+                    return "{\"checkout_url\":\(JSON.quoted(url)),\"session_id\":\(JSON.quoted(page.id))}"
+                }
+                try progress.forgetCheckout(caller, database)
+                hasAsked = false
+            } catch StripeError.missing(parameter: "customer", let reason) {
+                Log.notice("a customer is not at Stripe any more", ["customer": customer, "reason": reason])
+                try progress.forgetCustomer(caller, database)
             }
-            if page.status == "open", let url = page.url {
-                return .json(
-                    "{\"checkout_url\":\(JSON.quoted(url)),\"session_id\":\(JSON.quoted(page.id))}", status: 201)
-            }
-            try progress.forgetCheckout(caller, database)
-            hasAsked = false
-        } catch StripeError.missing(parameter: "customer", let reason) {
-            Log.notice("a customer is not at Stripe any more", ["customer": customer, "reason": reason])
-            try progress.forgetCustomer(caller, database)
         }
+        throw Problem.stripeUnavailable
     }
-    throw Problem.stripeUnavailable
+}
+
+serve { request, database, payments in
+    let caller = try request.caller()
+    try payments.begin()
+    let once = try request.once(caller, "subscribe-pro")
+    return try once.answer(from: database) {
+        try once.holding { try payments.page(caller, database) }
+    } as: { page in
+        .json(page, status: 201)
+    }
 }

@@ -150,12 +150,12 @@ struct OnceTests {
         let first = try create([:], key: "one")
         _ = try create([:], key: "two")
         try database.execute(
-            "update idempotency_keys set created_at = now() - interval '25 hours' where key = 'one'")
+            "update idempotency_keys set expires_at = now() - interval '1 hour' where key = 'one'")
         let next = try create(["title": "Work"], key: "one")
         #expect(next.status == 201 && next.json["id"] != first.json["id"])
         #expect(try create(["title": "Work"], key: "one").body == next.body)
         try database.execute(
-            "update idempotency_keys set created_at = now() - interval '25 hours' where key = 'one'")
+            "update idempotency_keys set expires_at = now() - interval '1 hour' where key = 'one'")
         let worker = try backend.worker()
         try eventually("the purge") {
             try database.rows(String.self, "select key from idempotency_keys") == ["two"]
