@@ -23,25 +23,3 @@ begin
         where k.user_id = owner and k.key = idempotency_key and k.expires_at > now());
 end
 $$;
-
--- The newest definition deletes all there is.
-create or replace function delete_user(owner uuid) returns boolean language plpgsql as $$
-declare number text;
-begin
-    perform begin_deletion(owner);
-    -- Sessions, rooms and events go with it.
-    delete from users u where u.id = owner returning u.mobile into number;
-    if not found then return false; end if;
-    delete from deltas where user_id = owner;
-    delete from messages where user_id = owner;
-    delete from branches where user_id = owner;
-    delete from summaries where user_id = owner;
-    delete from idempotency_keys where user_id = owner;
-    delete from otps where mobile = number;
-    delete from otp_sends where key = 'mobile:' || number;
-    delete from login_failures where key = 'mobile:' || number;
-    -- A code on its way: jobs that send one belong to the number.
-    delete from jobs where user_id = md5('otp:' || number)::uuid;
-    return true;
-end
-$$;
