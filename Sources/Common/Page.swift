@@ -41,6 +41,20 @@ public struct Page: Sendable {
         return "\"\(name)\":[\(entries.prefix(limit).joined(separator: ","))],\"next_cursor\":\(cursor)"
     }
 
+    /// The whole answer, where the statement that starts from `Caller.live` and joins to it, with an outer join, one entry more than
+    /// `limit`, selects of each its `place`, its keys with spaces between, and its JSON as `entry`.
+    public func answer(_ name: String, from database: Database, _ statement: SQL) throws -> Response {
+        let rows = try database.rows(Row.self, statement)
+        if rows.isEmpty { throw Problem.sessionEnded }
+        let entries = rows.filter { $0.place != nil }
+        return .json("{\(members(name, entries.compactMap(\.entry)) { [entries[$0].place ?? ""] })}")
+    }
+
+    private struct Row: Decodable {
+        let place: String?
+        let entry: String?
+    }
+
     /// A time among the keys of a place, which are microseconds since 1970.
     public static func time(_ key: String?) -> SQL {
         "'epoch'::timestamptz + \(key)::bigint * interval '1 microsecond'"

@@ -1,18 +1,13 @@
 import Common
 
-struct ListedEntry: Decodable {
-    let id: ID?
-    let entry: String?
-}
-
 serve { request, database in
     let caller = try request.caller()
     let page = try Page(request, of: "ledger", caller: caller, keys: 1)
-    let rows = try database.rows(
-        ListedEntry.self,
+    return try page.answer(
+        "entries", from: database,
         """
         with caller as (\(caller.live))
-        select l.id, l.entry
+        select l.id as place, l.entry
         from caller left join lateral (
             select l.id, (select row_to_json(j) from (select
                 l.id, l.kind, l.amount, l.reason, l.message_id, l.chatroom_id, l.day,
@@ -27,7 +22,4 @@ serve { request, database in
         ) l on true
         order by l.id desc
         """)
-    if rows.isEmpty { throw Problem.sessionEnded }
-    let entries = rows.filter { $0.id != nil }
-    return .json("{\(page.members("entries", entries.compactMap(\.entry)) { [entries[$0].id?.text ?? ""] })}")
 }

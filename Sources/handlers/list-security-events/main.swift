@@ -1,22 +1,17 @@
 import Common
 
-struct ListedEvent: Decodable {
-    let id: ID?
-    let event: String?
-}
-
 serve { request, database in
     let caller = try request.caller()
     let page = try Page(request, of: "events", caller: caller, keys: 1)
-    let rows = try database.rows(
-        ListedEvent.self,
+    return try page.answer(
+        "events", from: database,
         """
         with caller as (\(caller.live))
-        select e.id, e.event
+        select e.id as place, e.entry
         from caller left join lateral (
             select e.id, (select row_to_json(j) from (select
                 e.id, e.kind, e.ip, e.user_agent, e.detail, e.created_at
-            ) j) as event
+            ) j) as entry
             from security_events e
             where e.user_id = caller.user_id
                 and e.id < coalesce(\(page.after.first)::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
@@ -24,7 +19,4 @@ serve { request, database in
         ) e on true
         order by e.id desc
         """)
-    if rows.isEmpty { throw Problem.sessionEnded }
-    let events = rows.filter { $0.id != nil }
-    return .json("{\(page.members("events", events.compactMap(\.event)) { [events[$0].id?.text ?? ""] })}")
 }

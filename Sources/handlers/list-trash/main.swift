@@ -1,24 +1,17 @@
 import Common
 
-struct DeletedRoom: Decodable {
-    let id: ID?
-    /// When it was put there, in microseconds since 1970.
-    let time: String?
-    let room: String?
-}
-
 serve { request, database in
     let caller = try request.caller()
     let page = try Page(request, of: "trash", caller: caller, keys: 2)
-    let rows = try database.rows(
-        DeletedRoom.self,
+    return try page.answer(
+        "chatrooms", from: database,
         """
         with caller as (\(caller.live))
-        select r.id, \(Page.key("r.deleted_at")) as time, (
+        select \(Page.key("r.deleted_at")) || ' ' || r.id as place, (
             select row_to_json(j) from (select
                 \(Chatroom.columns), r.deleted_at, r.deleted_at + make_interval(days => \(Settings.trashDays)::int) as purge_at
             ) j
-        ) as room
+        ) as entry
         from caller left join lateral (
             select * from chatrooms r
             where r.user_id = caller.user_id and \(Chatroom.isInTrash) and (r.deleted_at, r.id) < (
@@ -30,10 +23,4 @@ serve { request, database in
         left join lateral (\(Chatroom.updated)) a on true
         order by r.deleted_at desc, r.id desc
         """)
-    if rows.isEmpty { throw Problem.sessionEnded }
-    let rooms = rows.filter { $0.id != nil }
-    let members = page.members("chatrooms", rooms.compactMap(\.room)) {
-        [rooms[$0].time ?? "", rooms[$0].id?.text ?? ""]
-    }
-    return .json("{\(members)}")
 }
