@@ -17,15 +17,27 @@ final class StripeService: Sendable {
     private let path: String?
 
     init(price: String, period: Int, url: String, path: String?) throws {
-        var books = Books()
-        if let path, let kept = try? Data(contentsOf: URL(filePath: path)), !kept.isEmpty {
-            books = try JSONDecoder().decode(Books.self, from: kept)
-        }
+        var books = try path.map(StripeService.kept) ?? Books()
         books.period = period
         books.url = url
         self.books = Mutex(books)
         self.path = path
         api = API(price: price)
+    }
+
+    /// The books as the last start left them; new ones where there is no file, or nothing in it yet.
+    private static func kept(_ path: String) throws -> Books {
+        struct Unreadable: Error, CustomStringConvertible { let description: String }
+        do {
+            let kept = try Data(contentsOf: URL(filePath: path))
+            return kept.isEmpty ? Books() : try JSONDecoder().decode(Books.self, from: kept)
+        } catch let error as CocoaError where error.code == .fileReadNoSuchFile {
+            return Books()
+        } catch {
+            let cause = (error as? CocoaError)?.underlying as? POSIXError
+            let reason = cause.map { String(cString: strerror($0.code.rawValue)) } ?? "\(error)"
+            throw Unreadable(description: "cannot read the state in \(path): \(reason)")
+        }
     }
 
     /// Changes the books, has told whoever wants to know what happened, and keeps them.
