@@ -1,7 +1,7 @@
 // doze PROGRAM: waits, with next to no memory, for a connection on the listening socket on descriptor 0, then becomes PROGRAM,
 // which serves it. A handler for which nothing has come for a while becomes this.
 //
-// What a handler has loaded takes 2 MB that no other process shares; this takes a tenth of that. It is C because Swift's
+// What a handler has loaded takes 2 MB that no other process shares; this takes a thirtieth of that. It is C because Swift's
 // libraries are the most of what it does without. Of those that wait on one socket, a connection wakes one.
 
 #include <errno.h>
