@@ -37,6 +37,7 @@ def file(name, type, data):
 @needs("share-chatroom", "list-shares", "revoke-share", "get-shared")
 def test_a_chat_is_shared_read_by_a_stranger_and_shared_no_more(person, people):
     person.asks(markup)
+    person.asks("[sandbox:say] " + "More than a screen.\n\n" * 40)
     person.opens_room_menu("Share")
     person.looks("share")
     person.presses("Make a link")
@@ -50,6 +51,9 @@ def test_a_chat_is_shared_read_by_a_stranger_and_shared_no_more(person, people):
     expect(reader.page.get_by_text("Shared").last).to_be_visible()
     expect(reader.page.locator("strong").first).to_have_text("Shared")
     reader.looks("shared")
+    reader.page.mouse.move(100, 200)
+    reader.page.mouse.wheel(0, 10_000)
+    expect(reader.page.locator(".message-foot").last).to_be_in_viewport()
 
     person.opens("/#/settings/shared")
     person.looks("settings-shared")
