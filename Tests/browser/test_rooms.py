@@ -73,6 +73,31 @@ def test_a_room_goes_into_the_trash_and_comes_back_or_is_gone_for_good(person):
     expect(rooms(person)).to_have_text(["Kept"])
 
 
+def test_a_notice_covers_nothing(person):
+    make(person, "Kept", "Deleted")
+    person.opens_room_menu("Move to trash")
+    notice = person.page.locator(".notice")
+
+    def is_beside(selector):
+        one, other = notice.bounding_box(), person.page.locator(selector).first.bounding_box()
+        assert one["y"] >= other["y"] + other["height"], f"{selector}: {other}, and the notice {one}"
+
+    expect(notice).to_be_visible()
+    for selector in (".bar", ".scroller", ".dock"):
+        is_beside(selector)
+    person.opens_sidebar()
+    is_beside(".foot")
+    person.page.get_by_role("link", name="Trash", exact=True).click()
+    person.sees("gone for good on")
+    for selector in (".bar", ".page"):
+        is_beside(selector)
+    notice.hover()  # then it stays
+    person.looks("notice")
+    person.presses("Undo")
+    expect(notice).to_have_count(0)
+    expect(rooms(person)).to_have_count(2)
+
+
 def test_what_was_said_is_found_and_shown_where_it_was_said(person):
     make(person, "About birds")
     person.asks("The albatross <b>sleeps</b> while it flies")
