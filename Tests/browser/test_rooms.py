@@ -1,3 +1,5 @@
+import time
+
 from playwright.sync_api import expect
 
 
@@ -75,6 +77,8 @@ def test_a_room_goes_into_the_trash_and_comes_back_or_is_gone_for_good(person):
 
 def test_a_notice_covers_nothing(person):
     make(person, "Kept", "Deleted")
+    person.page.clock.install()
+    person.page.clock.pause_at(time.time() + 1)  # it stays for as long as is looked at it
     person.opens_room_menu("Move to trash")
     notice = person.page.locator(".notice")
 
@@ -91,7 +95,8 @@ def test_a_notice_covers_nothing(person):
     person.sees("gone for good on")
     for selector in (".bar", ".page"):
         is_beside(selector)
-    notice.hover()  # then it stays
+    notice.hover()
+    person.page.clock.resume()
     person.looks("notice")
     person.presses("Undo")
     expect(notice).to_have_count(0)
