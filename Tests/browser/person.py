@@ -122,6 +122,13 @@ class Person:
     def sees(self, text, within=None, **options):
         expect((within or self.page).get_by_text(text, **options).first).to_be_visible()
 
+    def takes_time(self):
+        """Has notices stay, on the page as it is loaded now, for however long a busy machine needs until it has looked at them."""
+        self.page.evaluate("""() => {
+            const timeout = window.setTimeout;
+            window.setTimeout = (run, pause, ...more) => timeout(run, pause === 10_000 ? 600_000 : pause, ...more);
+        }""")
+
     # What is looked at
 
     def looks(self, name):

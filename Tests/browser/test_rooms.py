@@ -50,6 +50,7 @@ def test_a_room_goes_into_the_archive_and_comes_out_of_it(person):
 
 def test_a_room_goes_into_the_trash_and_comes_back_or_is_gone_for_good(person):
     make(person, "Kept", "Deleted")
+    person.takes_time()
     person.opens_room_menu("Move to trash")
     expect(rooms(person)).to_have_text(["Kept"])
     person.presses("Undo")

@@ -72,15 +72,20 @@ struct DeleteChatroomTests {
             let waiting = try FastCGI(backend.endpoint("get-message").listener.path)
             waiting.sendRequest(
                 Backend.parameters(room: room, message: reply, token: person.token, headers: ["Prefer": "wait=30"]))
-            let reading = try FastCGI(backend.endpoint("stream-reply").listener.path)
-            reading.sendRequest(Backend.parameters(room: room, message: reply, token: person.token))
+            let connection = try FastCGI(backend.endpoint("stream-reply").listener.path)
+            connection.sendRequest(Backend.parameters(room: room, message: reply, token: person.token))
+            let reading = EventStream(connection)
+            // Both are there, and not about to be.
+            try reading.awaitHead()
+            #expect(reading.head?.status == 200)
+            #expect(!waiting.hasAnswer)
             calls += 1
             try eventually("the call") { try backend.gemini().requests().count == calls }
             return try seconds {
                 #expect(try backend.call("delete-chatroom", room: room, token: person.token).status == 204)
                 expectProblem(try waiting.answer(), 404, "not_found")
-                let events = try #require(try reading.output())
-                #expect(String(decoding: events, as: UTF8.self).contains("event: cancelled"))
+                let events = try reading.rest()
+                #expect(events.map(\.name) == ["cancelled"])
             }
         }
         #expect(least < 4)

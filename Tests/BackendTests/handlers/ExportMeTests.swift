@@ -10,7 +10,8 @@ struct ExportMeTests {
     let database: Database
 
     init() throws {
-        backend = try Backend(["READER_PATIENCE_SECONDS": "1"])
+        // A busy machine is no reader who takes nothing.
+        backend = try Backend(["READER_PATIENCE_SECONDS": "600"])
         person = try backend.signIn()
         database = backend.database.connect()
     }
@@ -178,8 +179,9 @@ struct ExportMeTests {
 
     @Test
     func `A reader who takes nothing any more is let go`() throws {
+        let backend = try impatient()
         try fill(2_000, of: 10_000)
-        let connection = try begin()
+        let connection = try begin(of: backend)
         _ = try connection.receive()
         // The one process has others to see to. By default it would have half a minute's patience.
         let began = now()
@@ -193,9 +195,10 @@ struct ExportMeTests {
 
     @Test
     func `So is one who takes it drop by drop`() throws {
+        let backend = try impatient()
         try fill(10_000, of: 10_000)
         for attempt in 1... {
-            let connection = try begin()
+            let connection = try begin(of: backend)
             let began = now()
             var (last, longest) = (began, 0.0)
             while try connection.receive(60_000) != nil {
@@ -214,11 +217,10 @@ struct ExportMeTests {
 
     @Test
     func `One who leaves is not waited for`() throws {
-        let backend = try Backend(["READER_PATIENCE_SECONDS": "600"], database: backend.database)
         try fill(2_000, of: 10_000)
         let stranger = try backend.signIn()
         _ = try backend.call("export-me", token: stranger.token)
-        let connection = try begin(of: backend)
+        let connection = try begin()
         _ = try connection.receive()
         connection.hangUp()
         let answer = try backend.call("export-me", token: stranger.token, seconds: 300)
@@ -258,6 +260,11 @@ struct ExportMeTests {
                 \(name) || repeat(\(character), \(length)::int), 'done', now()
             from room cross join generate_series(1, \(count)::int)
             """)
+    }
+
+    /// One that waits for a second for who takes nothing.
+    private func impatient() throws -> Backend {
+        try Backend(["READER_PATIENCE_SECONDS": "1"], database: backend.database)
     }
 
     /// Asks for an export and leaves the reading to the test.

@@ -9,7 +9,7 @@ struct GetAttachmentTests {
     let person: Backend.Person
 
     init() throws {
-        backend = try Backend(["READER_PATIENCE_SECONDS": "2"])
+        backend = try Backend(["READER_PATIENCE_SECONDS": "600"])
         person = try backend.signIn()
     }
 
