@@ -31,7 +31,7 @@ struct CrashTests {
         let backend = try Backend(processes: 2)
         let posts = try Posts(backend, rooms: 4)
         let worker = try backend.worker()
-        let isOver = Flag()
+        let isOver = Latch()
         _ = try concurrently(3) { index in
             if index > 0 {
                 defer { isOver.set() }
@@ -61,7 +61,7 @@ struct CrashTests {
             ["LEASE_SECONDS": "2", "REPLY_ATTEMPTS": "100"], database: postgres.createDatabase(), processes: 2)
         let posts = try Posts(backend, rooms: 6)
         let worker = try backend.worker()
-        let isOver = Flag()
+        let isOver = Latch()
         _ = try concurrently(3) { index in
             if index > 0 {
                 while !isOver.isSet {
@@ -271,11 +271,4 @@ private final class Posts: @unchecked Sendable {
         #expect(unfinished == 0, sourceLocation: sourceLocation)
         #expect(roles.count >= accepted.count && done.count == roles.count, sourceLocation: sourceLocation)
     }
-}
-
-private final class Flag: @unchecked Sendable {
-    private let lock = NSLock()
-    private var value = false
-    var isSet: Bool { lock.withLock { value } }
-    func set() { lock.withLock { value = true } }
 }

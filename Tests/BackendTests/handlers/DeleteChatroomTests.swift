@@ -157,11 +157,3 @@ struct DeleteChatroomTests {
 
     private func delete() throws -> Answer { try backend.call("delete-chatroom", room: room, token: person.token) }
 }
-
-/// Tells threads that something is so.
-final class Latch: @unchecked Sendable {
-    private let lock = NSLock()
-    private var value = false
-    var isSet: Bool { lock.withLock { value } }
-    func set() { lock.withLock { value = true } }
-}

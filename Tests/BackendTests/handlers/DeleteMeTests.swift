@@ -165,7 +165,7 @@ struct DeleteMeTests {
         for _ in 0..<6 {
             let person = try lived(isAnswered: false)
             let rooms = try (0..<4).map { _ in try backend.room(person) }
-            let (ended, begun) = (Ended(), Counter())
+            let (ended, begun) = (Latch(), Counter())
             let statuses = try concurrently(11) { index -> [Int] in
                 if index == 8 {
                     try eventually("all others") { begun.count == 10 }
@@ -228,7 +228,7 @@ struct DeleteMeTests {
         let (gone, kept) = (try backend.room(person), try backend.room(person))
         for room in [gone, kept] { _ = try backend.post("Hello", room, person) }
         let database = backend.database.connect()
-        let (backend, sent) = (backend, Ended())
+        let (backend, sent) = (backend, Latch())
         let statuses = try concurrently(2) { index -> Int in
             guard index == 0 else {
                 try eventually("the deletion") { sent.isSet }
@@ -324,12 +324,4 @@ struct DeleteMeTests {
         body["otp"] = otp.map { .string($0) }
         return try backend.call("delete-me", token: person.token, body: .object(body))
     }
-}
-
-/// Tells threads that something has ended.
-private final class Ended: @unchecked Sendable {
-    private let lock = NSLock()
-    private var value = false
-    var isSet: Bool { lock.withLock { value } }
-    func set() { lock.withLock { value = true } }
 }

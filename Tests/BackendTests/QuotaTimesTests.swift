@@ -1,0 +1,161 @@
+import Common
+import Foundation
+import TestSupport
+import Testing
+
+/// When messages may be sent again, and that counting them costs little.
+extension QuotaTests {
+    // MARK: The day
+
+    @Test(arguments: ["UTC", "Asia/Kolkata", "Etc/GMT-14", "Etc/GMT+12", "America/New_York"])
+    func `The day turns at midnight in the user's time zone`(zone: String) throws {
+        let world = try Quotas(["LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "1"])
+        try world.move(to: zone)
+        let answer = try world.send("Hello")
+        let midnight = try #require(answer.json["quota"]["resets_at"].text)
+        let (local, seconds) = try #require(
+            try world.database.row(
+                Midnight.self,
+                """
+                select to_char(\(midnight)::timestamptz at time zone \(zone), 'HH24:MI:SS') as local,
+                    extract(epoch from \(midnight)::timestamptz - now())::int as seconds
+                """)
+        ).both
+        #expect(local == "00:00:00" && (0...90_000).contains(seconds))
+        let refused = try world.send("Hello")
+        expectProblem(refused, 429, "daily_limit_reached")
+        let wait = try #require(refused.header("Retry-After").flatMap { Int($0) })
+        #expect((seconds - 10...seconds + 2).contains(wait))
+        #expect(refused.header("RateLimit")?.hasPrefix("\"day\";r=0;t=\(wait)") == true)
+        // A day later.
+        try world.database.script(
+            "update jobs set day = day - 1; update ledger set day = day - 1; update usage_days set day = day - 1")
+        #expect(try world.send("Hello").status == 202)
+        expectProblem(try world.send("Hello"), 429, "daily_limit_reached")
+        try world.expectAgreement()
+    }
+
+    @Test
+    func `Who moves to another zone has no day twice`() throws {
+        let world = try Quotas(["LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "1"])
+        // It is never the same day in both.
+        for zone in ["Etc/GMT-14", "Etc/GMT+12"] {
+            try world.move(to: zone)
+            #expect(try world.send("Hello").status == 202)
+        }
+        for zone in ["Etc/GMT-14", "Etc/GMT+12"] {
+            try world.move(to: zone)
+            expectProblem(try world.send("Hello"), 429, "daily_limit_reached")
+        }
+        try world.expectAgreement()
+    }
+
+    @Test
+    func `A reply is charged to the day in which it was asked for`() throws {
+        let world = try Quotas(QuotaTests.basic)
+        #expect(try world.send("Hello").status == 202)
+        try world.database.script("update jobs set day = day - 1; update ledger set day = day - 1")
+        let worker = try world.backend.worker()
+        try eventually("the reply") { try world.count("jobs") == 0 }
+        #expect(
+            try world.database.rows(Int.self, "select current_date - day from usage_days where charged = 1") == [1])
+        try world.expectAgreement(used: 0)
+        withExtendedLifetime(worker) {}
+    }
+
+    // MARK: The minute, and none
+
+    @Test
+    func `More than the minute's worth has to wait until there is room in it`() throws {
+        let settings = ["LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "0", "PLAN_BASIC_MESSAGES_PER_MINUTE": "3"]
+        let world = try Quotas(settings, processes: 4)
+        let began = now()
+        let answers = try world.sendAtOnce(20)
+        let passed = Int(now() - began) + 1
+        #expect(answers.count { $0.status == 202 } == 3)
+        for refused in answers.filter({ $0.status != 202 }) {
+            expectProblem(refused, 429, "rate_limited")
+            #expect((60 - passed...60).contains(refused.header("Retry-After").flatMap { Int($0) } ?? 0))
+            #expect(refused.header("RateLimit-Policy") == "\"minute\";q=3;w=60")
+        }
+        // That it was given back makes no room, that time has passed does.
+        let worker = try world.backend.worker()
+        try eventually("the replies") { try world.count("jobs") == 0 }
+        expectProblem(try world.send("Hello"), 429, "rate_limited")
+        try world.database.execute(
+            """
+            update ledger set created_at = now() - interval '30 seconds'
+            where id = (select id from ledger where kind = 'reserve' order by id limit 1)
+            """)
+        #expect((1...30).contains(try world.send("Hello").header("Retry-After").flatMap { Int($0) } ?? 0))
+        try world.database.execute(
+            """
+            update ledger set created_at = now() - interval '60 seconds'
+            where id = (select id from ledger where kind = 'reserve' order by id limit 1)
+            """)
+        let next = try world.send("Hello")
+        #expect(next.status == 202 && next.header("RateLimit")?.hasPrefix("\"minute\";r=0;t=") == true)
+        #expect(next.json["quota"]["limit"] == .null)
+        withExtendedLifetime(worker) {}
+    }
+
+    @Test
+    func `How the limits stand is said of each plan, and nothing where there is none`() throws {
+        let world = try Quotas(["LIMITS": "on", "PLAN_PRO_MESSAGES_PER_DAY": "0", "PLAN_PRO_MESSAGES_PER_MINUTE": "0"])
+        let basic = try world.send("Hello")
+        #expect(basic.json["quota"]["limit"] == 5 && basic.json["quota"]["used"] == 1)
+        #expect(basic.json["quota"]["remaining"] == 4)
+        #expect(basic.header("RateLimit-Policy") == "\"day\";q=5;w=86400, \"minute\";q=10;w=60")
+        #expect(basic.header("RateLimit")?.contains("\"minute\";r=9;t=60") == true)
+        try world.backend.upgrade(world.person)
+        for _ in 0..<12 {
+            let pro = try world.send("Hello")
+            #expect(pro.status == 202 && pro.header("RateLimit") == nil)
+            #expect(pro.json["quota"].names == ["limit", "used", "remaining", "resets_at"])
+            #expect(pro.json["quota"]["limit"] == .null && pro.json["quota"]["used"] == .null)
+            #expect(pro.json["quota"]["resets_at"] == .null)
+        }
+        try world.expectAgreement(used: 13)
+    }
+
+    @Test
+    func `Nothing that counts reads a table whole`() throws {
+        let world = try Quotas(["LIMITS": "on"])
+        try world.database.script("select pg_stat_reset()")
+        for key in ["one", "one", "two"] { _ = try world.send("Hello", headers: ["Idempotency-Key": key]) }
+        for endpoint in ["get-usage", "list-ledger"] {
+            #expect(try world.backend.call(endpoint, token: world.person.token).status == 200)
+        }
+        // What a connection has counted is sure to be known when it has ended.
+        for endpoint in ["send-message", "get-usage", "list-ledger"] {
+            for process in try world.backend.endpoint(endpoint).processes {
+                process.terminate()
+                try process.wait()
+            }
+        }
+        let names = "('ledger', 'usage_days', 'jobs', 'users', 'messages', 'idempotency_keys', 'chatrooms', 'sessions')"
+        func tables(_ condition: String) throws -> [String] {
+            try world.database.rows(
+                String.self,
+                SQL(made: "select relname from pg_stat_user_tables where relname in \(names) and \(condition)")
+            )
+        }
+        try eventually("what they counted") { try tables("idx_scan > 0").count >= 6 }
+        #expect(try tables("seq_scan > 0") == [])
+    }
+
+    @Test
+    func `Nobody's quota is another's`() throws {
+        let world = try Quotas(["LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "1"])
+        let other = try world.backend.signIn()
+        #expect(try world.send("Hello").status == 202)
+        #expect(try world.backend.post("Hello", world.backend.room(other), other) != "")
+        expectProblem(try world.send("Hello"), 429, "daily_limit_reached")
+    }
+}
+
+private struct Midnight: Decodable {
+    let local: String
+    let seconds: Int
+    var both: (String, Int) { (local, seconds) }
+}
