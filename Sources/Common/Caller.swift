@@ -18,11 +18,7 @@ public struct Caller: Sendable {
 extension Request {
     /// The caller; 401 without a token that we made and that is good now.
     public func caller() throws -> Caller {
-        let credentials = header("AUTHORIZATION") ?? ""
-        guard credentials.utf8.count > 7, Substring(credentials.utf8.prefix(7)).lowercased() == "bearer " else {
-            throw Problem.unauthorized("token_missing", "This needs Authorization: Bearer and an access token.")
-        }
-        let token = try Token.verified(String(Substring(credentials.utf8.dropFirst(7))))
+        let token = try Token.verified(authorization: header("AUTHORIZATION") ?? "")
         return Caller(user: token.sub, session: token.sid)
     }
 }
