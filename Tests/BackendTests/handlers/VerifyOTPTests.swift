@@ -137,6 +137,26 @@ struct VerifyOTPTests {
     }
 
     @Test
+    func `Of two hundred tries at once with one right at most five count, and one signs in`() throws {
+        let backend = try Backend(processes: 8)
+        _ = try backend.call("signup", body: ["mobile": "+919876543210"])
+        let code = try #require(try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"].text)
+        let wrong = other(than: code)
+        let answers = try concurrently(200) { number in
+            try backend.call(
+                "verify-otp", body: ["mobile": "+919876543210", "otp": .string(number == 3 ? code : wrong)])
+        }
+        // A try that counted said so with a number of its own; the right one ends the code, or came after the fifth.
+        let counted = answers.compactMap { $0.json["attempts_left"].number }.filter { $0 > 0 }
+        #expect(Set(counted).count == counted.count && counted.count <= 4)
+        let signedIn = answers.filter { $0.status == 200 }.count
+        #expect(signedIn <= 1 && answers.filter { $0.status == 401 }.count == 200 - signedIn)
+        let database = backend.database.connect()
+        #expect(try database.row(Int.self, "select count(*) from sessions") == signedIn)
+        #expect(try database.row(Int.self, "select coalesce(max(attempts), 0) from otps") ?? 0 <= 5)
+    }
+
+    @Test
     func `A code sent under a key that has since become the second is still good`() throws {
         let code = try sent()
         let keys = (backend.settings["TOKEN_KEYS"] ?? "").split(separator: ",")
