@@ -8,6 +8,7 @@ public final class Database {
     private let conninfo: String
     private let prepares: Bool
     private let timeout: Int
+    private let connectTimeout: Int
     private var connection: OpaquePointer?
     /// Few, and found by looking at each: to hash the pieces takes longer.
     private var prepared: [Prepared] = []
@@ -37,13 +38,15 @@ public final class Database {
     ///   - conninfo: any form that libpq takes (its documentation, 34.1.1), several hosts included.
     ///   - prepares: whether statements are prepared; false behind a transaction pooler.
     ///   - timeout: milliseconds after which a statement is given up.
+    ///   - connectTimeout: milliseconds after which a new connection is, where that is less.
     public init(
         _ conninfo: String = Settings.databaseURL, prepares: Bool = Settings.preparedStatements,
-        timeout: Int = Settings.statementTimeout
+        timeout: Int = Settings.statementTimeout, connectTimeout: Int = Settings.connectTimeout
     ) {
         self.conninfo = conninfo
         self.prepares = prepares
         self.timeout = timeout
+        self.connectTimeout = min(timeout, connectTimeout)
         // Sent as start-up parameters that poolers know, so that times are written in one way.
         setenv("PGTZ", "UTC", 1)
         setenv("PGDATESTYLE", "ISO", 1)
@@ -265,8 +268,7 @@ public final class Database {
         guard !inTransaction else { throw DatabaseError.lost("the connection was lost in a transaction") }
         connection = PQconnectStart(conninfo)
         guard connection != nil else { throw DatabaseError.unavailable("out of memory") }
-        // Below the second that a caller may have to wait for the news that Postgres is away.
-        let deadline = monotonicMilliseconds() + min(timeout, 900)
+        let deadline = monotonicMilliseconds() + connectTimeout
         var state = PGRES_POLLING_WRITING
         while state != PGRES_POLLING_OK {
             let failed = PQstatus(connection) == CONNECTION_BAD || state == PGRES_POLLING_FAILED

@@ -43,6 +43,8 @@ public final class Backend: @unchecked Sendable {
             "OTP_PER_ADDRESS_HOUR": "0",
             "DOORBELL": "\(folder.path)/doorbell",
             "LOG_LEVEL": "info",
+            // A busy machine is no Postgres that is away.
+            "STATEMENT_TIMEOUT_MS": "60000", "CONNECT_TIMEOUT_MS": "60000",
             // Tests count what Gemini was asked.
             "TITLES": "off",
         ].merging(settings) { $1 }

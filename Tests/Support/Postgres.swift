@@ -151,7 +151,7 @@ public final class Postgres: @unchecked Sendable {
     }
 
     private func admin(_ body: (Database) throws -> Void) throws {
-        let database = Database(url(), prepares: true, timeout: 60_000)
+        let database = Database(url(), prepares: true, timeout: 60_000, connectTimeout: 60_000)
         try body(database)
     }
 }
@@ -170,7 +170,9 @@ public final class TestDatabase: Sendable {
     deinit { postgres.drop(name) }
 
     /// A connection of the caller's own; not for several threads.
-    public func connect(timeout: Int = 30_000) -> Database { Database(url, prepares: true, timeout: timeout) }
+    public func connect(timeout: Int = 30_000) -> Database {
+        Database(url, prepares: true, timeout: timeout, connectTimeout: timeout)
+    }
 }
 
 /// 1, 2, 3, …
