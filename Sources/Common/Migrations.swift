@@ -36,6 +36,8 @@ public enum Migrations {
         ("subscriptions", PackageResources.subscriptions_sql),
         ("purging", PackageResources.purging_sql),
         ("shares", PackageResources.shares_sql),
+        ("key_lifetimes", PackageResources.key_lifetimes_sql),
+        ("restoring", PackageResources.restoring_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

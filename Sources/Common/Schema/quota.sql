@@ -122,7 +122,7 @@ begin
 end
 $$;
 
--- As before, and all that has come since and does not go with the account by itself.
+-- The newest definition deletes all there is.
 create or replace function delete_user(owner uuid) returns boolean language plpgsql as $$
 declare number text;
 begin

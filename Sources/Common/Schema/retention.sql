@@ -89,8 +89,8 @@ begin
 end
 $$;
 
--- Deletes a room in the trash and all that belongs to it. False where there is none.
-create function purge_chatroom(owner uuid, room uuid) returns boolean language plpgsql as $$
+-- As before, and what was found in it.
+create or replace function purge_chatroom(owner uuid, room uuid) returns boolean language plpgsql as $$
 begin
     -- Nothing is under way for it, and nothing comes.
     delete from chatrooms r where r.user_id = owner and r.id = room and r.deleted_at is not null;
@@ -105,6 +105,30 @@ begin
     delete from summaries where user_id = owner and chatroom_id = room;
     -- Answers to be given again.
     delete from idempotency_keys where user_id = owner and strpos(endpoint || answer, room::text) > 0;
+    return true;
+end
+$$;
+
+-- The newest definition deletes all there is.
+create or replace function delete_user(owner uuid) returns boolean language plpgsql as $$
+declare number text;
+begin
+    perform begin_deletion(owner);
+    -- Sessions, rooms and events go with it.
+    delete from users u where u.id = owner returning u.mobile into number;
+    if not found then return false; end if;
+    delete from deltas where user_id = owner;
+    delete from search_queue where user_id = owner;
+    delete from messages where user_id = owner;
+    delete from search_entries where user_id = owner;
+    delete from branches where user_id = owner;
+    delete from summaries where user_id = owner;
+    delete from idempotency_keys where user_id = owner;
+    delete from otps where mobile = number;
+    delete from otp_sends where key = 'mobile:' || number;
+    delete from login_failures where key = 'mobile:' || number;
+    -- A code on its way: jobs that send one belong to the number.
+    delete from jobs where user_id = md5('otp:' || number)::uuid;
     return true;
 end
 $$;

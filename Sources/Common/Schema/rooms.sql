@@ -66,6 +66,23 @@ begin
 end
 $$;
 
+-- Deletes a room in the trash and all that belongs to it. False where there is none.
+create function purge_chatroom(owner uuid, room uuid) returns boolean language plpgsql as $$
+begin
+    -- Nothing is under way for it, and nothing comes.
+    delete from chatrooms r where r.user_id = owner and r.id = room and r.deleted_at is not null;
+    if not found then return false; end if;
+    delete from deltas where user_id = owner
+        and message_id in (select m.id from messages m where m.user_id = owner and m.chatroom_id = room);
+    delete from messages where user_id = owner and chatroom_id = room;
+    delete from branches where user_id = owner and chatroom_id = room;
+    delete from summaries where user_id = owner and chatroom_id = room;
+    -- Answers to be given again.
+    delete from idempotency_keys where user_id = owner and strpos(endpoint || answer, room::text) > 0;
+    return true;
+end
+$$;
+
 -- As before, and a room in the trash is none.
 create or replace function message_arrives(owner uuid, room uuid) returns void strict language plpgsql as $$
 declare locked text := pg_advisory_xact_lock_shared(uuid_hash_extended(owner, 1));
