@@ -91,18 +91,33 @@ public enum NewPasswordRule: TextRule {
     }
 }
 
-/// For how many days messages are kept.
-public struct RetentionDays: Decodable, SQLValue {
-    public let days: Int
-    public var sqlText: String { days.sqlText }
+/// How many days may be asked for.
+public protocol DaysRule {
+    static var range: ClosedRange<Int> { get }
+}
+
+/// A number of days of a body that keeps to its rule.
+public struct Days<Rule: DaysRule>: Decodable, SQLValue {
+    public let count: Int
+    public var sqlText: String { count.sqlText }
 
     public init(from decoder: any Decoder) throws {
-        guard let days = try? decoder.singleValueContainer().decode(Int.self), (1...3_650).contains(days) else {
-            throw Problem.Field("must be a whole number from 1 to 3650", at: decoder.codingPath)
+        let (least, most) = (Rule.range.lowerBound, Rule.range.upperBound)
+        // Whatever else it is, a fraction or a string, is told the same.
+        guard let count = try? decoder.singleValueContainer().decode(Int.self), Rule.range.contains(count) else {
+            throw Problem.Field("must be a whole number from \(least) to \(most)", at: decoder.codingPath)
         }
-        self.days = days
+        self.count = count
     }
 }
+
+/// For how many days messages are kept.
+public typealias RetentionDays = Days<RetentionDaysRule>
+/// For how many days a link shows what it leads to.
+public typealias ShareDays = Days<ShareDaysRule>
+
+public enum RetentionDaysRule: DaysRule { public static let range = 1...3_650 }
+public enum ShareDaysRule: DaysRule { public static let range = 1...365 }
 
 /// A model that the operator allows.
 public enum ModelRule: TextRule {

@@ -1,20 +1,9 @@
 import Common
 
 struct NewShare: Decodable {
-    let expiresInDays: Days?
+    let expiresInDays: ShareDays?
 
     enum CodingKeys: String, CodingKey { case expiresInDays = "expires_in_days" }
-
-    struct Days: Decodable {
-        let count: Int
-
-        init(from decoder: any Decoder) throws {
-            guard let count = try? decoder.singleValueContainer().decode(Int.self), (1...365).contains(count) else {
-                throw Problem.Field("must be a whole number from 1 to 365", at: decoder.codingPath)
-            }
-            self.count = count
-        }
-    }
 }
 
 struct Shared: Decodable {
