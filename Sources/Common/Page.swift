@@ -43,11 +43,15 @@ public struct Page: Sendable {
 
     /// The whole answer, where the statement that starts from `Caller.live` and joins to it, with an outer join, one entry more than
     /// `limit`, selects of each its `place`, its keys with spaces between, and its JSON as `entry`.
-    public func answer(_ name: String, from database: Database, _ statement: SQL) throws -> Response {
+    /// - Parameter json: makes of an `entry` what the answer has of it.
+    public func answer(
+        _ name: String, from database: Database, _ statement: SQL, as json: (String) throws -> String = { $0 }
+    ) throws -> Response {
         let rows = try database.rows(Row.self, statement)
         if rows.isEmpty { throw Problem.sessionEnded }
         let entries = rows.filter { $0.place != nil }
-        return .json("{\(members(name, entries.compactMap(\.entry)) { [entries[$0].place ?? ""] })}")
+        return .json(
+            "{\(members(name, try entries.compactMap(\.entry).map(json)) { [entries[$0].place ?? ""] })}")
     }
 
     private struct Row: Decodable {
