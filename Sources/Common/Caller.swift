@@ -1,5 +1,3 @@
-import CPQ
-
 /// Who sent a request, by their access token. Whether the session still lives is for the statement to find out.
 public struct Caller: Sendable {
     public let user: ID
@@ -29,7 +27,7 @@ extension Database {
     /// there or not theirs (404).
     public func answer(_ statement: SQL) throws -> String {
         let result = try run(statement)
-        guard PQntuples(result.pointer) > 0 else { throw Problem.sessionEnded }
+        guard result.count > 0 else { throw Problem.sessionEnded }
         // Alone in its row, it needs no decoder.
         guard let json = result.bytes(row: 0, column: 0) else { throw Problem.notFound }
         return String(decoding: json, as: UTF8.self)

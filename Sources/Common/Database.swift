@@ -58,13 +58,13 @@ public final class Database {
     /// All rows of a statement.
     public func rows<Row: Decodable>(_ type: Row.Type = Row.self, _ statement: SQL) throws -> [Row] {
         let result = try run(statement)
-        return try (0..<PQntuples(result.pointer)).map { try Row(from: RowDecoder(result: result, row: $0)) }
+        return try (0..<result.count).map { try Row(from: RowDecoder(result: result, row: $0)) }
     }
 
     /// The first row of a statement, if it has one.
     public func row<Row: Decodable>(_ type: Row.Type = Row.self, _ statement: SQL) throws -> Row? {
         let result = try run(statement)
-        return PQntuples(result.pointer) == 0 ? nil : try Row(from: RowDecoder(result: result, row: 0))
+        return result.count == 0 ? nil : try Row(from: RowDecoder(result: result, row: 0))
     }
 
     /// Runs a statement for its effect; how many rows it touched.

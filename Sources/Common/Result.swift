@@ -16,6 +16,9 @@ final class Result {
     /// The number of a column: of the few that there are, it is found faster by looking than by hashing.
     func column(_ name: String) -> Int32? { columns.firstIndex(of: name).map { Int32($0) } }
 
+    /// How many rows there are.
+    var count: Int32 { PQntuples(pointer) }
+
     deinit { PQclear(pointer) }
 
     var hasFailed: Bool {
