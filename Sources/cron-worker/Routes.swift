@@ -102,15 +102,19 @@ struct Routes {
                 "reason": failure.code,
             ])
         do {
+            // In one statement: none may find it there before the others are told.
             try database.execute(
                 """
-                insert into upstream_holds as h (key, model, until, reason)
-                values (\(hold.key.map { names[$0] } ?? "*"), \(hold.model ?? "*"),
-                    now() + make_interval(secs => \(seconds)::float8), \(failure.code))
-                on conflict (key, model) do update
-                set until = greatest(h.until, excluded.until), reason = excluded.reason
+                with held as (
+                    insert into upstream_holds as h (key, model, until, reason)
+                    values (\(hold.key.map { names[$0] } ?? "*"), \(hold.model ?? "*"),
+                        now() + make_interval(secs => \(seconds)::float8), \(failure.code))
+                    on conflict (key, model) do update
+                    set until = greatest(h.until, excluded.until), reason = excluded.reason
+                    returning key
+                )
+                select pg_notify('holds', '') from held
                 """)
-            try database.execute("select pg_notify('holds', '')")
         } catch {
             Log.error("others are not told what is held back", ["reason": "\(error)"])
         }
@@ -135,6 +139,9 @@ struct Routes {
             guard let key = row.key == "*" ? -1 : names.firstIndex(of: row.key) else { continue }
             let hold = Hold(key: key < 0 ? nil : key, model: row.model == "*" ? nil : row.model)
             let failure = [Message.Failure.busy, .quota, .broken].first { $0.code == row.reason } ?? .busy
+            if held[hold]?.until ?? 0 <= now {
+                Log.info("heard what is held back", ["key": row.key, "model": row.model, "reason": row.reason])
+            }
             held[hold] = (now + row.milliseconds, failure)
         }
         held = held.filter { $0.value.until > now }
