@@ -14,6 +14,8 @@ public final class Database {
     private var prepared: [Prepared] = []
     private var channels: Set<String> = []
     private var inTransaction = false
+    /// Whether the server has said that it ends this connection.
+    private var isEnding = false
     /// Monotonic milliseconds of the last result.
     private var lastUse = 0
     /// How the limit stands that a statement counted on since this was last taken, and whether it was one too many.
@@ -102,6 +104,7 @@ public final class Database {
         connection = nil
         prepared = []
         channels = []
+        isEnding = false
     }
 
     // MARK: Notifications
@@ -228,6 +231,8 @@ public final class Database {
         }
         // PG_DIAG_SQLSTATE, PG_DIAG_MESSAGE_PRIMARY: see may_request.
         let state = field("C")
+        // Operator intervention: the server stops, its database is dropped, another of its processes crashed.
+        if state.hasPrefix("57P") { isEnding = true }
         guard ["RL000", "RL001"].contains(state), let standing = Standing(notice: field("M")) else { return }
         self.standing = (standing, isRefusal: state == "RL001")
     }
@@ -258,12 +263,15 @@ public final class Database {
 
     private func open() throws {
         if connection != nil {
-            if monotonicMilliseconds() - lastUse < 50 { return }
-            // An idle connection has nothing to say, unless it was ended or brings notifications.
-            while self.connection != nil, wait(reading: true, writing: false, until: 0) {
+            if monotonicMilliseconds() - lastUse < 50, !isEnding { return }
+            // An idle connection has nothing to say, unless it is ended or brings notifications.
+            while connection != nil, !isEnding, wait(reading: true, writing: false, until: 0) {
                 if PQconsumeInput(connection) == 0 { close() }
+                // Has what came read: that it is ended is said before it is.
+                _ = PQisBusy(connection)
             }
-            if self.connection != nil { return }
+            if isEnding { close() }
+            if connection != nil { return }
         }
         guard !inTransaction else { throw DatabaseError.lost("the connection was lost in a transaction") }
         connection = PQconnectStart(conninfo)
