@@ -154,7 +154,7 @@ struct QuotaTests {
     @Test
     func `Of what is cancelled only that is charged of which something had come`() throws {
         let conversation = try Conversation(["LIMITS": "on"])
-        let world = Quotas(conversation)
+        let world = try Quotas(conversation)
         let (first, second, third) = (
             try conversation.send("one"), try conversation.send("two"), try conversation.send("three")
         )
@@ -186,7 +186,7 @@ struct QuotaTests {
     @Test
     func `What is edited and regenerated counts too, and is refused like it`() throws {
         let conversation = try Conversation(["LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "3"])
-        let world = Quotas(conversation)
+        let world = try Quotas(conversation)
         let sent = try conversation.send("one")
         try conversation.settle()
         let edited = try conversation.call(

@@ -58,7 +58,12 @@ extension QuotaTests {
         let worker = try world.backend.worker()
         try eventually("the reply") { try world.count("jobs") == 0 }
         #expect(
-            try world.database.rows(Int.self, "select current_date - day from usage_days where charged = 1") == [1])
+            try world.database.rows(
+                Int.self,
+                """
+                select (now() at time zone u.timezone)::date - d.day
+                from usage_days d join users u on u.id = d.user_id where d.charged = 1
+                """) == [1])
         try world.expectAgreement(used: 0)
         withExtendedLifetime(worker) {}
     }

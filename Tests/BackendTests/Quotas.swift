@@ -11,12 +11,13 @@ struct Quotas: @unchecked Sendable {
     let database: Database
 
     init(_ settings: [String: String], processes: Int = 1) throws {
-        self.init(try Conversation(settings, processes: processes))
+        try self.init(Conversation(settings, processes: processes))
     }
 
-    init(_ conversation: Conversation) {
+    init(_ conversation: Conversation) throws {
         (backend, person) = (conversation.backend, conversation.person)
         (room, database) = (conversation.room, conversation.database)
+        try backend.moveToNoon(person)
     }
 
     func send(_ content: String, headers: [String: String] = [:]) throws -> Answer {

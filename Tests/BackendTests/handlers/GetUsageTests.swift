@@ -7,6 +7,7 @@ struct GetUsageTests {
     @Test
     func `What was sent and answered today is told, with its tokens`() throws {
         let world = try World(["LIMITS": "on"])
+        try world.backend.moveToNoon(world.person)
         let worker = try world.backend.worker()
         let first = try world.ask("[sandbox:say] one")
         let second = try world.ask("[sandbox:say] two and more")
@@ -15,7 +16,6 @@ struct GetUsageTests {
         let usage = answer.json
         #expect(usage.names == ["tier", "daily", "tokens"] && usage["tier"] == "basic")
         #expect(usage["daily"]["limit"] == 5 && usage["daily"]["used"] == 2 && usage["daily"]["remaining"] == 3)
-        #expect(usage["daily"]["resets_at"].text?.hasSuffix("T00:00:00+00:00") == true)
         for (name, counted) in [("prompt", "prompt_tokens"), ("output", "output_tokens"), ("total", "total_tokens")] {
             let sum = (first["usage"][counted].number ?? 0) + (second["usage"][counted].number ?? 0)
             #expect(usage["tokens"][name].number == sum && sum > 0)
@@ -28,12 +28,14 @@ struct GetUsageTests {
         let backend = try Backend(["LIMITS": "on"])
         let usage = try backend.call("get-usage", token: backend.signIn().token).json
         #expect(usage["daily"]["used"] == 0 && usage["daily"]["remaining"] == 5)
+        #expect(usage["daily"]["resets_at"].text?.hasSuffix("T00:00:00+00:00") == true)
         #expect(usage["tokens"] == ["prompt": 0, "output": 0, "total": 0])
     }
 
     @Test
     func `The limit is the plan's, and none is null`() throws {
         let world = try World(["LIMITS": "on", "PLAN_PRO_MESSAGES_PER_DAY": "0"])
+        try world.backend.moveToNoon(world.person)
         _ = try world.backend.post("Hello", world.room, world.person)
         try world.backend.upgrade(world.person)
         let daily = try usage(world)["daily"]
@@ -44,6 +46,7 @@ struct GetUsageTests {
     @Test
     func `After more than a smaller plan allows nothing remains, and not less`() throws {
         let world = try World(["LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "1"])
+        try world.backend.moveToNoon(world.person)
         try world.backend.upgrade(world.person)
         for _ in 0..<3 { _ = try world.backend.post("Hello", world.room, world.person) }
         try world.backend.downgrade(world.person)

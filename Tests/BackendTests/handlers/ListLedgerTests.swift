@@ -26,7 +26,8 @@ struct ListLedgerTests {
         #expect(charge["kind"] == "charge" && charge["amount"] == 0 && charge["reason"] == "done")
         for entry in [charge, reserve] {
             #expect(entry["message_id"] == reply["id"] && entry["chatroom_id"].text == world.room)
-            #expect(entry["day"].text == entry["created_at"].text.map { String($0.prefix(10)) })
+            // That of the message, also where the reply came in the next.
+            #expect(entry["day"].text == reserve["created_at"].text.map { String($0.prefix(10)) })
         }
         #expect(reserve["tokens"] == .null)
         #expect(charge["tokens"]["total"] == reply["usage"]["total_tokens"])
