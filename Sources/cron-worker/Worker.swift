@@ -60,7 +60,7 @@ final class Worker {
     /// Works for so long, then finishes what it has begun. Told to stop, it gives back what is not finished in 8 s.
     func run(seconds: Int) throws {
         Log.info("worker started")
-        Purge.run(database)
+        Purge.run(Database())  // a connection that then ends, with all that Postgres keeps for these statements
         do { try billing.begin() } catch { Log.error("subscriptions are not compared", ["reason": "\(error)"]) }
         let end = monotonicMilliseconds() + seconds * 1_000
         while true {

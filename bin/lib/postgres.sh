@@ -56,9 +56,12 @@ wait_for_postgres() { # SOCKETS PID: until it answers (recovery after a crash ta
     done
 }
 
+# A database is copied as files, as before Postgres 15: through the buffers it leaves 3 MB of them in use that nobody reads again.
 make_database() { # SOCKETS NAME ROLE: where they don't exist yet
     "$(postgres_bin)/psql" -qX -v ON_ERROR_STOP=1 -h "$1" -p 5432 -U postgres postgres <<SQL
 select 'create role $3 login' where not exists (select from pg_roles where rolname = '$3') \gexec
-select 'create database $2 owner $3' where not exists (select from pg_database where datname = '$2') \gexec
+select 'create database $2 owner $3' ||
+    case when current_setting('server_version_num')::int < 150000 then '' else ' strategy file_copy' end
+    where not exists (select from pg_database where datname = '$2') \gexec
 SQL
 }
