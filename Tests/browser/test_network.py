@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 
 words = [f"word{n}" for n in range(200)]
-slow = "[sandbox:chunks n=40 ms=80] [sandbox:say] " + " ".join(words)
+slow = "[sandbox:chunks n=40 ms=200] [sandbox:say] " + " ".join(words)
 
 
 def test_a_reply_cut_in_its_middle_is_whole_and_there_once(afar, wire):
@@ -49,7 +49,7 @@ def test_a_reply_that_goes_on_while_nobody_is_there_is_whole_afterwards(afar, wi
 
 
 def test_a_reload_in_the_middle_reads_on(person):
-    person.sends(slow.replace("ms=80", "ms=500"))
+    person.sends(slow.replace("ms=200", "ms=500"))
     expect(person.replies.first.locator(".body")).to_contain_text("word20 ")
     person.page.reload()
     expect(person.page.get_by_role("button", name="Stop the reply")).to_be_visible()
