@@ -119,6 +119,7 @@ public final class FastCGI: @unchecked Sendable {
             while count < buffer.count {
                 let sent = Glibc.send(
                     descriptor, buffer.baseAddress?.advanced(by: count), buffer.count - count, noSignal)
+                if sent < 0, errno == EINTR { continue }
                 guard sent > 0 else { break }
                 count += sent
             }
@@ -135,9 +136,12 @@ public final class FastCGI: @unchecked Sendable {
     /// The next bytes, at most so many; nil at the end, or when the time is over.
     public func receive(_ limit: Int = 65_536, seconds: Double = 60) throws -> [UInt8]? {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-        guard poll(&entry, 1, Int32(seconds * 1_000)) > 0 else {
-            throw Executable.Failure("no answer within \(seconds) s")
-        }
+        let deadline = now() + seconds
+        var ready: Int32
+        repeat {
+            ready = poll(&entry, 1, Int32(max(0, deadline - now()) * 1_000))
+        } while ready < 0 && errno == EINTR
+        guard ready > 0 else { throw Executable.Failure("no answer within \(seconds) s") }
         var buffer = [UInt8](repeating: 0, count: limit)
         let count = read(descriptor, &buffer, limit)
         return count > 0 ? Array(buffer.prefix(count)) : nil
