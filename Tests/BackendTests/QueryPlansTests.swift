@@ -136,7 +136,7 @@ struct QueryPlansTests {
             _ = try backend.reply(
                 backend.post("\(number) " + String(repeating: "word ", count: 60), id, person), id, person)
         }
-        let cancelled = try backend.post("[sandbox:chunks n=100 ms=50]", id, person)
+        let cancelled = try backend.post("[sandbox:chunks n=100 ms=200]", id, person)
         try eventually("some text") {
             try backend.call("get-message", room: id, message: cancelled, token: person.token).json["content"] != ""
         }

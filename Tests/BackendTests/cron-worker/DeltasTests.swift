@@ -28,7 +28,7 @@ struct DeltasTests {
         let worker = try world.backend.worker()
         let said = "Eins, zwei, drei \u{1F680} vier, fünf, sechs, sieben, acht."
         let id = try world.backend.post(
-            "[sandbox:chunks n=8 ms=500][sandbox:say] \(said)", world.room, world.person)
+            "[sandbox:chunks n=8 ms=1000][sandbox:say] \(said)", world.room, world.person)
         var seen: [String] = []
         try eventually("the end") {
             if let text = text(try deltas(world, id)), !text.isEmpty, text != seen.last { seen.append(text) }
@@ -60,7 +60,7 @@ struct DeltasTests {
             create trigger written after insert on deltas for each row execute function note_written();
             """)
         let id = try world.backend.post(
-            "[sandbox:reset times=1][sandbox:chunks n=6 ms=500][sandbox:say] \(said)", world.room, world.person)
+            "[sandbox:reset times=1][sandbox:chunks n=6 ms=1200][sandbox:say] \(said)", world.room, world.person)
         #expect(try world.backend.reply(id, world.room, world.person)["content"].text == said)
         let written = try world.database.rows(
             Row.self, "select attempt, start, text from written where message_id = \(id)::uuid order by number")

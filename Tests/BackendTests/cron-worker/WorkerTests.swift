@@ -8,9 +8,10 @@ struct WorkerTests {
     @Test
     func `It works for its time and ends by itself`() throws {
         let world = try World()
+        let reply = try world.backend.post("Hello", world.room, world.person)
         let began = now()
         let worker = try world.backend.worker(seconds: 1)
-        #expect(try world.ask("Hello")["status"] == "done")
+        #expect(try world.backend.reply(reply, world.room, world.person)["status"] == "done")
         #expect(try worker.wait() == .code(0))
         #expect(now() - began >= 0.9)
     }

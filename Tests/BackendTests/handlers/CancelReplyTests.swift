@@ -59,14 +59,14 @@ struct CancelReplyTests {
 
     @Test
     func `What the worker brings later is dropped, and the room goes on`() throws {
-        let sent = try conversation.send("[sandbox:slow ms=1000][sandbox:say] one")
+        let sent = try conversation.send("[sandbox:slow ms=5000][sandbox:say] one")
         let next = try conversation.send("[sandbox:say] two")
         let worker = try conversation.backend.worker()
         try eventually("the call") { try conversation.backend.gemini().requests().count == 1 }
         let cancelled = try conversation.call("cancel-reply", sent.reply)
         #expect(cancelled.json["status"] == "cancelled")
         #expect(try conversation.backend.reply(next.reply, conversation.room, conversation.person)["content"] == "two")
-        let third = try conversation.send("[sandbox:slow ms=1000][sandbox:say] three")
+        let third = try conversation.send("[sandbox:slow ms=5000][sandbox:say] three")
         #expect(try conversation.backend.reply(third.reply, conversation.room, conversation.person)["status"] == "done")
         let answer = try conversation.call("cancel-reply", sent.reply)
         #expect(answer.json == cancelled.json)

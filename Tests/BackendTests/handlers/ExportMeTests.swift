@@ -181,10 +181,10 @@ struct ExportMeTests {
     func `A reader who takes nothing any more is let go`() throws {
         let backend = try impatient()
         try fill(2_000, of: 10_000)
+        let began = now()
         let connection = try begin(of: backend)
         _ = try connection.receive()
         // The one process has others to see to. By default it would have half a minute's patience.
-        let began = now()
         #expect(try backend.call("export-me", token: backend.signIn().token).status == 200)
         #expect((0.5..<25).contains(now() - began))
         try eventually("the end of its transaction") { try transactions() == 0 }

@@ -38,7 +38,7 @@ struct SubscriptionStatusTests {
 
     @Test
     func `Cancelled in the portal, it is Pro until the period ends, and Basic at that instant`() throws {
-        let shop = try Shop(period: 8)
+        let shop = try Shop(period: 15)
         let worker = try shop.backend.worker()
         let person = try shop.backend.signIn()
         let id = try shop.buy(person)

@@ -7,9 +7,9 @@ import Testing
 extension StreamReplyTests {
     @Test
     func `Comments come when there is nothing else`() throws {
-        let stream = try open(try queued())
+        let reply = try queued()
         // Fifteen seconds between two would be the default.
-        let took = try seconds { try stream.awaitComments(3) }
+        let took = try seconds { try open(reply).awaitComments(3) }
         #expect((1.5...40).contains(took))
     }
 
