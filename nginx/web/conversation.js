@@ -143,7 +143,7 @@ class Conversation {
     /** A title is found once the reply is there, in a while: looks for it, ever more rarely, for a minute and a half. */
     #awaitTitle(pause) {
         setTimeout(async () => {
-            if (this.#ended.signal.aborted || this.following.isOn) return;
+            if (this.#ended.signal.aborted || this.following.isOn || findRoom(this.id)?.title) return;
             await refreshRooms();
             if (!findRoom(this.id)?.title && pause < 40_000) this.#awaitTitle(2 * pause);
         }, pause);

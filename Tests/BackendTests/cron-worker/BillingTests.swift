@@ -191,7 +191,7 @@ struct BillingTests {
 
     @Test
     func `A comparison that a dead worker had begun goes on where it was`() throws {
-        let shop = try Shop(["LEASE_SECONDS": "2"], hears: false)
+        let shop = try Shop(["LEASE_SECONDS": "6"], hears: false)
         let stranger = try shop.api("POST", "/v1/customers")["id"].text ?? ""
         for _ in 0..<211 {
             try shop.api("POST", "/v1/subscriptions", ["customer": stranger, "items[0][price]": "price_sandbox_pro"])
