@@ -11,11 +11,12 @@ public enum Doze {
     /// Does not return where it is possible and succeeds. Nothing may be under way; what is open is lost but for descriptors 0 to 2.
     public static func begin() {
         guard isPossible else { return }
-        // Both outlive an exec.
+        // What is blocked and what is ignored outlives an exec. Who is told to stop just now ends of it, as when it dozes: Swift would
+        // write a backtrace, as of a crash.
+        for number in [SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGPIPE] { signal(number, SIG_DFL) }
         var all = sigset_t()
         sigfillset(&all)
         sigprocmask(SIG_UNBLOCK, &all, nil)
-        signal(SIGPIPE, SIG_DFL)
         var arguments = [strdup(program)] + CommandLine.arguments.map { strdup($0) } + [nil]
         execv(program, &arguments)
         Log.error("cannot doze", ["program": program, "reason": String(cString: strerror(errno))])

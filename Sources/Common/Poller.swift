@@ -35,7 +35,11 @@ public final class Poller {
 
     /// The descriptors that are ready, as `wait` gives them, and whether the other side has gone.
     public func events(within milliseconds: Int) -> [(descriptor: Int32, hasHungUp: Bool)] {
-        let count = epoll_wait(descriptor, &events, Int32(events.count), Int32(clamping: milliseconds))
+        var count: Int32
+        // A process that is stopped and goes on has not waited in vain.
+        repeat {
+            count = epoll_wait(descriptor, &events, Int32(events.count), Int32(clamping: milliseconds))
+        } while count < 0 && errno == EINTR
         let gone = EPOLLRDHUP.rawValue | EPOLLHUP.rawValue | EPOLLERR.rawValue
         return events.prefix(max(0, Int(count))).map { ($0.data.fd, $0.events & gone != 0) }
     }

@@ -324,6 +324,23 @@ struct ServeTests {
     }
 
     @Test
+    func `One that was held up itself does not doze for that, and hears what it was told meanwhile`() throws {
+        let backend = try Backend(["DOZE": "\(Executable.folder)/doze"])
+        let person = try backend.signIn()
+        for name in ["get-me", "stream-reply"] {
+            #expect(try backend.call(name, token: person.token).status != 503)
+            let process = try backend.endpoint(name).processes[0]
+            process.signal(SIGSTOP)
+            try eventually("its stop") {
+                try String(contentsOfFile: "/proc/\(process.pid)/stat", encoding: .utf8).contains(") T ")
+            }
+            process.terminate()
+            process.signal(SIGCONT)
+            #expect(try process.wait() == .code(0), "\(name)")
+        }
+    }
+
+    @Test
     func `One that holds a request does not doze`() throws {
         let backend = try Backend(["IDLE_SECONDS": "1", "DOZE": "\(Executable.folder)/doze"])
         let person = try backend.signIn()
