@@ -38,6 +38,7 @@ public enum Migrations {
         ("shares", PackageResources.shares_sql),
         ("key_lifetimes", PackageResources.key_lifetimes_sql),
         ("restoring", PackageResources.restoring_sql),
+        ("sending", PackageResources.sending_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

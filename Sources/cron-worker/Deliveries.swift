@@ -73,7 +73,7 @@ struct Deliveries {
                 from jobs j
                 left join otps o on o.mobile = j.payload ->> 'mobile' and o.purpose = j.payload ->> 'purpose'
                 where j.state = 'ready' and j.kind = 'otp'
-                order by j.id limit \(Deliveries.limit - calls.count)::int for update of j skip locked
+                order by j.run_at limit \(Deliveries.limit - calls.count)::int for update of j skip locked
             ), dropped as (
                 delete from jobs j using free f
                 where j.user_id = f.user_id and j.lane = f.lane and j.id = f.id and not f.is_wanted

@@ -49,7 +49,7 @@ enum Purge {
             delete from jobs where (user_id, lane, id) in (
                 select user_id, lane, id from jobs
                 where state = 'ready' and kind = 'otp' and (payload ->> 'expires_at')::timestamptz < now()
-                order by id limit 5000 for update skip locked)
+                order by run_at limit 5000 for update skip locked)
             """,
             "delete from shares where (user_id, id) in (select user_id, id from shares where expires_at < now() limit 1000)",
             // Attachments that no message was sent with. Each may be large.
