@@ -87,22 +87,19 @@ public struct NewAttachments: Decodable, Sendable {
     /// The further column of an insertion into `messages`.
     public var column: SQL { ids.isEmpty ? "" : ", attachments" }
 
-    /// Its value, for the message `m` of the room `r`. Whoever runs the statement tells the caller what was refused (`refusals`).
+    /// Its value, for the message `m` of the room of `a`. Whoever runs the statement tells the caller what was refused (`refusals`).
     public var claimed: SQL {
         guard !ids.isEmpty else { return "" }
         return """
             , case m.role when 'user' then
-                claim_attachments(r.user_id, r.id, \(ids)::uuid[], \(Attachment.longestOfMessage)::bigint) end
+                claim_attachments(a.user_id, a.chatroom_id, \(ids)::uuid[], \(Attachment.longestOfMessage)::bigint) end
             """
     }
 
-    /// Their JSON as a further column of the answer, for the room `r`.
+    /// Their JSON as a further column of the answer, for the user of `a`.
     public var listed: SQL {
-        ids.isEmpty ? "" : ", \(Attachment.list("\(ids)::uuid[]", of: "r.user_id"))::text as attachments"
+        ids.isEmpty ? "" : ", \(Attachment.list("\(ids)::uuid[]", of: "a.user_id"))::text as attachments"
     }
-
-    /// That column again, out of the row `s`.
-    public var taken: SQL { ids.isEmpty ? "" : ", s.attachments" }
 
     /// The answers to violations of these constraints.
     public static let refusals = [

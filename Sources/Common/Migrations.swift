@@ -39,6 +39,7 @@ public enum Migrations {
         ("key_lifetimes", PackageResources.key_lifetimes_sql),
         ("restoring", PackageResources.restoring_sql),
         ("sending", PackageResources.sending_sql),
+        ("balances", PackageResources.balances_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

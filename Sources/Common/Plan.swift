@@ -1,6 +1,6 @@
 /// What a tier is allowed, as the operator set it.
 public struct Plan: Sendable {
-    /// Messages in a day of the user's, and in any minute; 0: as many as they like.
+    /// Messages in a day of the user's, and in a minute; 0: as many as they like.
     public let messagesPerDay: Int
     public let messagesPerMinute: Int
     /// Tokens of a conversation that go along with a message, and of a reply; 0: as the model is set.

@@ -1,96 +1,187 @@
-/// How the messages stand that a limited user may send, in their day and in a minute: the type `quota` of Schema/quota.sql, as
-/// JSON. What asks for a reply reserves a place as a part of its statement.
-public struct Quota: JSONColumn, Sendable {
-    private let refusal: String?
-    /// Nil where it is the minute alone that is limited.
-    private let perDay: Int?
+/// How the messages stand that a limited user may send, in their day and in a minute. What asks for a reply reserves a place as a
+/// part of its statement, by the user's row of the day in `usage_days`: of requests that come at once each finds what the one before
+/// it left there.
+public struct Quota: Decodable, Sendable {
+    /// Nil where nobody has limits, and where there was nobody to be limited.
+    private let tier: String?
     private let used: Int?
-    /// Until the user's midnight.
-    private let daySeconds: Int?
+    /// The user's next midnight, as JSON.
     private let resetsAt: String?
-    /// Nil where it is the day alone.
-    private let perMinute: Int?
-    private let inMinute: Int?
-    private let minuteSeconds: Int?
+    /// Until then.
+    private let daySeconds: Int?
+    /// Seconds of the minute to come that are taken.
+    private let ahead: Double?
+    /// Whether a place was asked for, be it had or not.
+    fileprivate let isAsked: Bool?
 
     enum CodingKeys: String, CodingKey {
-        case refusal, used
-        case perDay = "per_day"
-        case daySeconds = "day_seconds"
+        case tier, used, ahead
         case resetsAt = "resets_at"
-        case perMinute = "per_minute"
-        case inMinute = "in_minute"
-        case minuteSeconds = "minute_seconds"
+        case daySeconds = "day_seconds"
+        case isAsked = "is_asked"
+    }
+
+    private var plan: Plan? { tier.map(Plan.of(tier:)) }
+    private static let isLimited = [Plan.basic, .pro].contains { $0.messagesPerDay > 0 || $0.messagesPerMinute > 0 }
+
+    /// Microseconds of a minute that a message takes: a minute's worth may come at once, and then one as often as that.
+    private static func step(_ plan: Plan) -> Int {
+        plan.messagesPerMinute == 0 ? 0 : 60_000_000 / plan.messagesPerMinute
     }
 
     // MARK: SQL
 
-    /// Selects, of the user `u` who asks for a reply, the `quota`, the time `at` and the user's `day` of it, and whether it is
-    /// `accepted`. Who is limited waits here for others of the same user; of who is not the quota is NULL, and nothing is counted.
-    public static let check: SQL = """
-        select d.quota, d.at, coalesce((d.quota).day, (d.at at time zone u.timezone)::date) as day,
-            (d.quota).refusal is null as accepted
-        from (
-            select c.quota, clock_timestamp() as at from (
-                select case \(User.tier) when 'pro' then \(check(.pro)) else \(check(.basic)) end as quota offset 0
-            ) c offset 0
-        ) d
+    /// Selects of the user `u` who asks for a reply the time `at`, the user's `day` of it, and what their limits depend on.
+    public static let asking: SQL =
+        isLimited
+        ? """
+        select n.at, n.day, (n.day + 1)::timestamp at time zone u.timezone as midnight, \(User.tier) as tier
+        from (\(day)) n
+        """ : day
+
+    private static let day: SQL = """
+        select n.at, (n.at at time zone u.timezone)::date as day from (select clock_timestamp() as at offset 0) n offset 0
         """
 
-    private static func check(_ plan: Plan) -> SQL {
-        plan.messagesPerDay == 0 && plan.messagesPerMinute == 0
-            ? "null::quota"
-            : "check_quota(u.id, u.timezone, \(plan.messagesPerDay), \(plan.messagesPerMinute))"
+    /// The part `counted` of a statement: the rows of `asking` for which there is a place, which is reserved. Each has the columns
+    /// of `asking` and `user_id`.
+    public static func counted(_ asking: SQL) -> SQL {
+        guard isLimited else { return "counted as (\(asking))" }
+        func perDay(_ plan: Plan) -> Int { plan.messagesPerDay == 0 ? Int(Int32.max) : plan.messagesPerDay }
+        let step: SQL = """
+            case a.tier when 'pro' then \("\(step(.pro)) us")::interval else \("\(step(.basic)) us")::interval end
+            """
+        return """
+            asked as (\(asking)), counted as (
+                update usage_days d set reserved = d.reserved + 1, free_at = greatest(d.free_at, a.at) + \(step)
+                from asked a
+                where d.user_id = a.user_id and d.day = a.day
+                    and d.reserved - d.refunded < case a.tier when 'pro' then \(perDay(.pro))::int else \(perDay(.basic))::int end
+                    and d.free_at <= a.at + interval '1 minute' - \(step)
+                returning a.*, d.reserved - d.refunded as used, d.free_at
+            )
+            """
     }
 
-    /// Reserves a place for the `reply` of each row of `asked`, which has `user_id`, `chatroom_id` and `day` too.
+    /// What a quota is decoded from, as further columns of the row `a` of `counted`.
+    public static let columns: SQL = isLimited ? ", \(standing("a.used", freeAt: "a.free_at"))" : ""
+
+    private static func standing(_ used: SQL, freeAt: SQL) -> SQL {
+        """
+        a.tier, \(used) as used, to_json(a.midnight)::text as resets_at,
+            ceil(date_part('epoch', a.midnight - a.at))::int as day_seconds,
+            greatest(date_part('epoch', \(freeAt) - a.at), 0) as ahead
+        """
+    }
+
+    /// A further column of what the statement gives.
+    public static let isAsked: SQL = isLimited ? ", exists (select from asked) as is_asked" : ""
+
+    /// Stores the receipt of the `reply` of each row of `counted`, which has `chatroom_id` too.
     /// - Parameter reason: what asked for it.
-    public static func reserve(_ reason: String, for asked: SQL) -> SQL {
+    public static func reserve(_ reason: String, for counted: SQL = "counted") -> SQL {
         """
         insert into ledger (user_id, id, day, kind, amount, reason, chatroom_id, message_id)
-        select a.user_id, a.reply, a.day, 'reserve', 1, \(reason), a.chatroom_id, a.reply from \(asked) a
+        select a.user_id, a.reply, a.day, 'reserve', 1, \(reason), a.chatroom_id, a.reply from \(counted) a
         """
+    }
+
+    /// What a statement gives that counts; 429 where there is no place, 404 where the room was deleted meanwhile. The first of a day
+    /// finds no row to count in: it is sent once more when that is there.
+    public static func admit<Row: AsksForReply>(
+        _ caller: Caller, in database: Database, _ statement: () throws -> Admitted<Row>?
+    ) throws -> Admitted<Row> {
+        // The second time only somebody else's message, and what was given back meanwhile, can have made the difference.
+        for _ in 0..<10 {
+            let admitted: Admitted<Row>?
+            do {
+                admitted = try statement()
+            } catch DatabaseError.refused(_, "messages_chatroom", _) {
+                throw Problem.notFound
+            }
+            guard let admitted else { throw Problem.sessionEnded }
+            guard admitted.row.reply == nil, admitted.quota.isAsked == true else { return admitted }
+            let quota = try database.row(
+                Quota.self,
+                """
+                with caller as (\(caller.live)), asked as (
+                    select u.id as user_id, q.*
+                    from caller join users u on u.id = caller.user_id cross join lateral (\(asking)) q
+                ), begun as (
+                    insert into usage_days (user_id, day)
+                    select a.user_id, a.day from asked a join users u on u.id = a.user_id
+                    where not exists (select from usage_days d where d.user_id = a.user_id and d.day = a.day)
+                    for key share of u on conflict do nothing
+                )
+                select \(standing("coalesce(d.reserved - d.refunded, 0)", freeAt: "d.free_at"))
+                from asked a left join usage_days d on d.user_id = a.user_id and d.day = a.day
+                """)
+            guard let quota else { throw Problem.sessionEnded }
+            try quota.throwIfRefused()
+        }
+        throw Problem.unavailable
     }
 
     // MARK: The answer
 
-    /// Where there is no place left: 429.
-    public func throwIfRefused() throws {
-        switch refusal {
-        case nil: return
-        case "rate_limited":
+    private func throwIfRefused() throws {
+        guard let plan, let used, let daySeconds, let ahead else { return }
+        if plan.messagesPerDay > 0, used >= plan.messagesPerDay {
             throw Problem(
-                429, "rate_limited", "You send too fast; wait \(minuteSeconds ?? 1) s.",
-                headers: [("Retry-After", String(minuteSeconds ?? 1))] + headers)
-        default:
+                429, "daily_limit_reached", "You have sent the \(plan.messagesPerDay) messages of your plan's day.",
+                headers: [("Retry-After", String(daySeconds))] + headers)
+        }
+        guard plan.messagesPerMinute > 0 else { return }
+        let wait = Int((ahead + Double(Quota.step(plan)) / 1e6 - 60).rounded(.up))
+        if wait > 0 {
             throw Problem(
-                429, "daily_limit_reached", "You have sent the \(perDay ?? 0) messages of your plan's day.",
-                headers: [("Retry-After", String(daySeconds ?? 1))] + headers)
+                429, "rate_limited", "You send too fast; wait \(wait) s.",
+                headers: [("Retry-After", String(wait))] + headers)
         }
     }
 
     /// How the limits stand that there are.
     public var headers: [(String, String)] {
+        guard let plan, let used, let daySeconds, let ahead else { return [] }
         var standings: [Standing] = []
-        if let perDay, let used, let daySeconds {
+        if plan.messagesPerDay > 0 {
+            let remaining = max(0, plan.messagesPerDay - used)
             standings.append(
-                Standing("day", limit: perDay, window: 86_400, remaining: max(0, perDay - used), seconds: daySeconds))
+                Standing("day", limit: plan.messagesPerDay, window: 86_400, remaining: remaining, seconds: daySeconds))
         }
-        if let perMinute, let inMinute, let minuteSeconds {
+        if plan.messagesPerMinute > 0 {
+            let remaining = Int(((60 - ahead) * 1e6).rounded()) / Quota.step(plan)
             standings.append(
                 Standing(
-                    "minute", limit: perMinute, window: 60, remaining: perMinute - inMinute, seconds: minuteSeconds))
+                    "minute", limit: plan.messagesPerMinute, window: 60, remaining: max(0, remaining),
+                    seconds: Int(ahead.rounded(.up))))
         }
         return Standing.headers(standings)
     }
 
     /// The answer's member `quota`.
-    public static func json(_ quota: Quota?) -> String {
-        guard let quota, let limit = quota.perDay, let used = quota.used, let resetsAt = quota.resetsAt else {
+    public var json: String {
+        guard let plan, plan.messagesPerDay > 0, let used, let resetsAt else {
             return #"{"limit":null,"used":null,"remaining":null,"resets_at":null}"#
         }
-        return """
-            {"limit":\(limit),"used":\(used),"remaining":\(max(0, limit - used)),"resets_at":\(JSON.quoted(resetsAt))}
-            """
+        let limit = plan.messagesPerDay
+        return #"{"limit":\#(limit),"used":\#(used),"remaining":\#(max(0, limit - used)),"resets_at":\#(resetsAt)}"#
+    }
+}
+
+/// What a statement gives that asks for a reply.
+public protocol AsksForReply: Decodable {
+    /// NULL where none is to come.
+    var reply: ID? { get }
+}
+
+/// The row of such a statement, and the quota that is in it.
+public struct Admitted<Row: AsksForReply>: Decodable {
+    public let row: Row
+    public let quota: Quota
+
+    public init(from decoder: any Decoder) throws {
+        row = try Row(from: decoder)
+        quota = try Quota(from: decoder)
     }
 }

@@ -20,11 +20,14 @@ enum Receipts {
                 coalesce(reason, 'done'), lane, id, prompt_tokens, output_tokens, total_tokens
             from told
         ), counted as (
-            insert into usage_days as d (user_id, day, charged, prompt_tokens, output_tokens, total_tokens)
-            select user_id, day, count(*) filter (where is_done), coalesce(sum(prompt_tokens), 0),
+            insert into usage_days as d (
+                user_id, day, charged, refunded, prompt_tokens, output_tokens, total_tokens)
+            select user_id, day, count(*) filter (where is_done), count(*) filter (where not is_done),
+                coalesce(sum(prompt_tokens), 0),
                 coalesce(sum(output_tokens), 0), coalesce(sum(total_tokens), 0)
             from told group by user_id, day order by user_id, day
-            on conflict (user_id, day) do update set charged = d.charged + excluded.charged,
+            on conflict (user_id, day) do update set
+                charged = d.charged + excluded.charged, refunded = d.refunded + excluded.refunded,
                 prompt_tokens = d.prompt_tokens + excluded.prompt_tokens,
                 output_tokens = d.output_tokens + excluded.output_tokens,
                 total_tokens = d.total_tokens + excluded.total_tokens

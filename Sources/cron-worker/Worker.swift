@@ -40,6 +40,8 @@ final class Worker {
     private var nextDelivery = 0
     /// Before this the bell is not listened to, so that a flood of messages is claimed in batches.
     private var earliestClaim = 0
+    /// How often in a row the bell rang for nothing: messages came whose rooms have a reply under way.
+    private var fruitless = 0
     private var lastContact = monotonicMilliseconds()
     private var rung = false
     /// Set when told to stop: when what is not finished is given back.
@@ -170,6 +172,7 @@ final class Worker {
     }
 
     private func claim(_ now: Int) throws {
+        let wasRung = rung
         rung = false
         if now >= nextWake {
             try queue.wake()
@@ -188,7 +191,8 @@ final class Worker {
         let isRoundOver = replies.count < room
         let wasWholeRound = lastUser == .lowest
         lastUser = isRoundOver ? .lowest : replies.map(\.job.userID).max { $0.text < $1.text } ?? .lowest
-        earliestClaim = now + Worker.claiming
+        fruitless = wasRung && replies.isEmpty ? min(fruitless + 1, 4) : 0
+        earliestClaim = now + Worker.claiming * max(1, fruitless)
         nextClaim = isRoundOver && wasWholeRound ? now + Worker.probing : earliestClaim
         if replies.isEmpty, wasWholeRound { try claimChores() }
         perform()
