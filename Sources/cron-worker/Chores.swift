@@ -101,9 +101,8 @@ struct Chores {
             Chore.self,
             """
             with free as (
-                select user_id, lane, id from jobs
-                where state = 'ready' and kind between 'title' and 'summary' and kind <> 'reply'
-                order by kind, run_at limit \(limit)::int for update skip locked
+                select user_id, lane, id from jobs where state = 'ready' and kind in ('title', 'summary')
+                order by id limit \(limit)::int for update skip locked
             ), claimed as (
                 update jobs j
                 set state = 'running', attempts = j.attempts + 1, worker = \(queue.worker),

@@ -14,9 +14,17 @@ let jobs: SQL = """
         select kind, state, run_at from jobs where state = 'ready' and kind = 'reply' order by user_id, lane, id limit \(most)
     ) j
     union all
-    select j.* from unnest(enum_range('title'::job_kind, null)) k (kind) cross join lateral (
-        select kind, state, run_at from jobs where state = 'ready' and kind = k.kind and kind <> 'reply'
-        order by run_at limit \(most)
+    select * from (
+        select kind, state, run_at from jobs where state = 'ready' and kind = 'otp' order by run_at limit \(most)
+    ) j
+    union all
+    select * from (
+        select kind, state, run_at from jobs where state = 'ready' and kind in ('title', 'summary') order by id
+        limit \(most)
+    ) j
+    union all
+    select * from (
+        select kind, state, run_at from jobs where state = 'ready' and kind = 'stripe' order by run_at limit \(most)
     ) j
     union all
     select * from (
