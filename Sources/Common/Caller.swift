@@ -8,9 +8,12 @@ public struct Caller: Sendable {
     public var live: SQL {
         """
         select user_id from sessions
-        where user_id = \(user) and id = \(session) and ended_at is null and expires_at > now()
+        where user_id = \(user) and id = \(session) and \(Caller.isLive)
         """
     }
+
+    /// Whether a session lives.
+    public static let isLive: SQL = "ended_at is null and expires_at > now()"
 }
 
 extension Request {

@@ -3,37 +3,22 @@ import Glibc
 
 /// One connection to Postgres, opened when it is first needed and again after it was lost.
 ///
-/// Statements are prepared once a connection and found again by their pieces. Nothing here is for use by several threads.
+/// Nothing here is for use by several threads.
 public final class Database {
     private let conninfo: String
     private let prepares: Bool
     private let timeout: Int
     private let connectTimeout: Int
-    private var connection: OpaquePointer?
-    /// Few, and found by looking at each: to hash the pieces takes longer.
-    private var prepared: [Prepared] = []
-    private var channels: Set<String> = []
+    private var connection: DatabaseConnection?
     private var inTransaction = false
-    /// Whether the server has said that it ends this connection.
-    private var isEnding = false
-    /// Monotonic milliseconds of the last result.
-    private var lastUse = 0
-    /// How the limit stands that a statement counted on since this was last taken, and whether it was one too many.
-    private var standing: (Standing, isRefusal: Bool)?
+    /// What came for the statement that is run next.
+    var ahead: Ahead?
+    private var standing: Standing?
 
-    /// A plan made once for all values is right for our statements, and Postgres does not come to think so by itself (16 %
-    /// of the time of an insert). All of them reach a few rows by their keys, out of tables that may hold millions: none
-    /// may read a table whole because it was small when the plan was made. Nor are they worth compiling, which what is
-    /// ruled out would seem to be by its cost.
-    private static let planning = """
-        set plan_cache_mode = force_generic_plan; set jit = off; set enable_seqscan = off; set enable_hashjoin = off;
-        set enable_mergejoin = off
-        """
-
-    private struct Prepared {
-        let name: String
-        let pieces: [SQL.Piece]
-        var columns: [String]?
+    /// What came for a statement that was run together with others.
+    struct Ahead {
+        let statement: SQL
+        let result: Swift.Result<(Result, DatabaseConnection.Counted?), any Error>
     }
 
     /// - Parameters:
@@ -54,8 +39,6 @@ public final class Database {
         setenv("PGDATESTYLE", "ISO", 1)
         setenv("PGCLIENTENCODING", "UTF8", 1)
     }
-
-    deinit { close() }
 
     /// All rows of a statement.
     public func rows<Row: Decodable>(_ type: Row.Type = Row.self, _ statement: SQL) throws -> [Row] {
@@ -78,8 +61,7 @@ public final class Database {
 
     /// Runs several commands that take no parameters and return nothing, such as a migration's file.
     public func script(_ text: String) throws {
-        try open()
-        _ = try send { PQsendQuery(connection, text) }
+        try use { try $0.script(text) }
     }
 
     /// Commits what `body` did, or undoes all of it if it throws.
@@ -99,46 +81,33 @@ public final class Database {
     }
 
     /// Ends the connection; the next statement opens another.
-    public func close() {
-        PQfinish(connection)
-        connection = nil
-        prepared = []
-        channels = []
-        isEnding = false
-    }
+    public func close() { connection = nil }
 
     // MARK: Notifications
 
     /// The descriptor to wait on for notifications, while there is a connection.
-    public var descriptor: Int32? { connection.map { PQsocket($0) } }
+    public var descriptor: Int32? { connection?.descriptor }
 
     /// Whether this connection hears `channel`: a new connection hears nothing.
-    public func listens(to channel: String) -> Bool { channels.contains(channel) }
+    public func listens(to channel: String) -> Bool { connection?.channels.contains(channel) ?? false }
 
     /// Asks for notifications on `channel`, a name of lower-case letters.
     public func listen(to channel: String) throws {
         try script("listen \(channel)")
-        channels.insert(channel)
+        connection?.channels.insert(channel)
     }
 
     /// Ends the notifications of all channels.
     public func unlisten() throws {
-        if !channels.isEmpty { try script("unlisten *") }
-        channels = []
+        guard let connection, !connection.channels.isEmpty else { return }
+        try script("unlisten *")
+        self.connection?.channels = []
     }
 
     /// The payloads that have come since the last call. A connection found dead is closed.
     public func notifications() -> [String] {
-        guard let connection else { return [] }
-        if PQconsumeInput(connection) == 0 {
-            close()
-            return []
-        }
-        var payloads: [String] = []
-        while let notification = PQnotifies(connection) {
-            payloads.append(String(cString: notification.pointee.extra))
-            PQfreemem(notification)
-        }
+        let payloads = connection?.notifications() ?? []
+        if connection?.isLost == true { close() }
         return payloads
     }
 
@@ -146,200 +115,91 @@ public final class Database {
 
     /// The result of a statement, as it came.
     func run(_ statement: SQL) throws -> Result {
-        if statement.values.contains(where: { $0?.holdsNUL ?? false }) {
-            throw DatabaseError.mismatch("a value holds NUL")
+        let (result, counted) =
+            if let ahead = takeAhead(statement) { try ahead.result.get() } else { try runNow(statement) }
+        if let counted {
+            standing = counted.standing
+            if counted.isRefusal { throw Problem.rateLimited(seconds: counted.standing.seconds) }
         }
-        try open()
-        guard prepares else {
-            return try withParameters(statement.values) { count, values in
-                try send {
-                    PQsendQueryParams(connection, statement.text, count, nil, values, nil, nil, 0)
-                }
-            }
-        }
-        do {
-            return try runPrepared(statement)
-        } catch DatabaseError.refused("26000", _, _) where !inTransaction {
-            // A pooler gave us another server connection: the statement did not run.
-        } catch DatabaseError.refused("0A000", _, _) where !inTransaction {
-            // A migration changed the type of the result: it did not run either.
-        }
-        close()
-        try open()
-        return try runPrepared(statement)
-    }
-
-    private func runPrepared(_ statement: SQL) throws -> Result {
-        let known = prepared.firstIndex { $0.pieces == statement.pieces }
-        let index = known ?? prepared.count
-        if known == nil {
-            let entry = Prepared(name: "s\(index)", pieces: statement.pieces, columns: nil)
-            _ = try send { PQsendPrepare(connection, entry.name, statement.text, 0, nil) }
-            prepared.append(entry)
-        }
-        let result = try withParameters(statement.values) { count, values in
-            try send(columns: prepared[index].columns) {
-                PQsendQueryPrepared(connection, prepared[index].name, count, values, nil, nil, 0)
-            }
-        }
-        if prepared[index].columns == nil { prepared[index].columns = result.columns }
         return result
     }
 
-    /// Sends one command and waits for its result until the time is up.
-    private func send(columns: [String]? = nil, _ command: () -> Int32) throws -> Result {
-        guard command() == 1 else { throw lost() }
-        let deadline = monotonicMilliseconds() + timeout
-        while true {
-            let unsent = PQflush(connection)
-            guard unsent >= 0 else { throw lost() }
-            if unsent == 0, PQisBusy(connection) == 0 { break }
-            guard wait(reading: true, writing: unsent > 0, until: deadline) else {
-                cancel()
-                close()
-                throw DatabaseError.lost("no answer within \(timeout) ms")
+    private func runNow(_ statement: SQL) throws -> (Result, DatabaseConnection.Counted?) {
+        guard !statement.holdsNUL else { throw DatabaseError.mismatch("a value holds NUL") }
+        do {
+            return try use { (prepares ? try $0.runPrepared(statement) : try $0.run(statement), $0.takeCounted()) }
+        } catch DatabaseError.refused("26000", _, _) where prepares && !inTransaction {
+            // A pooler gave us another server connection: the statement did not run.
+        } catch DatabaseError.refused("0A000", _, _) where prepares && !inTransaction {
+            // A migration changed the type of the result: it did not run either.
+        }
+        close()
+        return try use { (try $0.runPrepared(statement), $0.takeCounted()) }
+    }
+
+    /// Runs statements together, for each to be given to `ahead` before it is run: what they cost besides their work, they share. Nil
+    /// stands for one of which nothing was done, for it or another failed: it has to be run by itself.
+    /// - Parameter locking: whether they lock rows, which they do in this order. Then only those are run together that can be
+    ///   merged, each kind in a transaction of its own, and none waits long for what another waits for.
+    func runTogether(_ statements: [SQL], locking: Bool) -> [Ahead?] {
+        var came: [Ahead?] = statements.map { _ in nil }
+        guard prepares, statements.count > 1, !statements.contains(where: \.holdsNUL) else { return came }
+        let kinds = SQL.kinds(of: statements)
+        for kinds in locking ? kinds.filter({ $0.count > 1 }).map({ [$0] }) : [kinds] {
+            let merged = kinds.map { kind in SQL.merged(kind.map { statements[$0] }) }
+            do {
+                let head: [SQL] = locking ? ["select set_config('lock_timeout', '1s', true)"] : []
+                guard let results = try use({ try $0.runTogether(head + merged) }) else { continue }
+                for (kind, (result, counted)) in zip(kinds, results.dropFirst(head.count)) {
+                    for (index, part) in zip(kind, kind.count == 1 ? [result] : result.split(into: kind.count)) {
+                        came[index] = Ahead(statement: statements[index], result: .success((part, counted)))
+                    }
+                }
+            } catch DatabaseError.refused {
+                // One could not be prepared.
+            } catch {
+                for index in kinds.joined() {
+                    came[index] = Ahead(statement: statements[index], result: .failure(error))
+                }
             }
-            guard PQconsumeInput(connection) == 1 else { throw lost() }
         }
-        var last: Result?
-        while let pointer = PQgetResult(connection) {
-            if let last, last.hasFailed {
-                PQclear(pointer)
-            } else {
-                last = Result(pointer: pointer, columns: columns)
-            }
-        }
-        guard let last, PQstatus(connection) == CONNECTION_OK else {
-            throw lost(last.flatMap { PQresultErrorMessage($0.pointer) })
-        }
-        lastUse = monotonicMilliseconds()
-        if last.hasFailed { throw last.error }
-        if let (standing, isRefusal) = standing, isRefusal { throw Problem.rateLimited(seconds: standing.seconds) }
-        return last
+        return came
+    }
+
+    private func takeAhead(_ statement: SQL) -> Ahead? {
+        guard let ahead, ahead.statement == statement else { return nil }
+        self.ahead = nil
+        return ahead
     }
 
     /// How the limit stands that a request counted on, once.
     func takeStanding() -> Standing? {
         defer { standing = nil }
-        return standing?.0
+        return standing
     }
 
-    /// Hears what a statement says besides its rows.
-    private func hear(_ notice: OpaquePointer?) {
-        func field(_ code: Character) -> String {
-            code.asciiValue.flatMap { PQresultErrorField(notice, Int32($0)) }.map { String(cString: $0) } ?? ""
+    /// What `body` does with the connection, which is opened where there is none that is any good.
+    private func use<Value>(_ body: (DatabaseConnection) throws -> Value) throws -> Value {
+        if let connection, !connection.isUsable { close() }
+        guard connection != nil || !inTransaction else {
+            throw DatabaseError.lost("the connection was lost in a transaction")
         }
-        // PG_DIAG_SQLSTATE, PG_DIAG_MESSAGE_PRIMARY: see may_request.
-        let state = field("C")
-        // Operator intervention: the server stops, its database is dropped, another of its processes crashed.
-        if state.hasPrefix("57P") { isEnding = true }
-        guard ["RL000", "RL001"].contains(state), let standing = Standing(notice: field("M")) else { return }
-        self.standing = (standing, isRefusal: state == "RL001")
-    }
-
-    private func lost(_ message: UnsafeMutablePointer<CChar>? = nil) -> DatabaseError {
-        let reason = String(cString: message ?? PQerrorMessage(connection))
-        close()
-        return .lost(reason)
-    }
-
-    /// Asks the server to stop what it is doing, so that a statement nobody waits for does not go on. On a thread of its
-    /// own, for a server that does not answer may not answer this either, and PQcancel knows no time limit.
-    private func cancel() {
-        guard let connection, let request = PQgetCancel(connection) else { return }
-        var thread = pthread_t()
-        let failure = pthread_create(
-            &thread, nil,
-            { request in
-                var reason = [CChar](repeating: 0, count: 256)
-                PQcancel(OpaquePointer(request), &reason, Int32(reason.count))
-                PQfreeCancel(OpaquePointer(request))
-                return nil
-            }, UnsafeMutableRawPointer(request))
-        if failure == 0 { pthread_detach(thread) } else { PQfreeCancel(request) }
-    }
-
-    // MARK: The connection
-
-    private func open() throws {
-        if connection != nil {
-            if monotonicMilliseconds() - lastUse < 50, !isEnding { return }
-            // An idle connection has nothing to say, unless it is ended or brings notifications.
-            while connection != nil, !isEnding, wait(reading: true, writing: false, until: 0) {
-                if PQconsumeInput(connection) == 0 { close() }
-                // Has what came read: that it is ended is said before it is.
-                _ = PQisBusy(connection)
-            }
-            if isEnding { close() }
-            if connection != nil { return }
-        }
-        guard !inTransaction else { throw DatabaseError.lost("the connection was lost in a transaction") }
-        connection = PQconnectStart(conninfo)
-        guard connection != nil else { throw DatabaseError.unavailable("out of memory") }
-        let deadline = monotonicMilliseconds() + connectTimeout
-        var state = PGRES_POLLING_WRITING
-        while state != PGRES_POLLING_OK {
-            let failed = PQstatus(connection) == CONNECTION_BAD || state == PGRES_POLLING_FAILED
-            let writing = state == PGRES_POLLING_WRITING
-            guard !failed, wait(reading: !writing, writing: writing, until: deadline) else {
-                let reason = failed ? String(cString: PQerrorMessage(connection)) : "no answer from the server"
-                close()
-                throw DatabaseError.unavailable(reason)
-            }
-            state = PQconnectPoll(connection)
-        }
-        PQsetnonblocking(connection, 1)
-        PQsetNoticeReceiver(
-            connection,
-            { database, notice in
-                guard let database else { return }
-                Unmanaged<Database>.fromOpaque(database).takeUnretainedValue().hear(notice)
-            }, Unmanaged.passUnretained(self).toOpaque())
-        if prepares { _ = try send { PQsendQuery(connection, Database.planning) } }
-    }
-
-    /// Waits for the socket; false when `deadline` (monotonic milliseconds) has passed.
-    private func wait(reading: Bool, writing: Bool, until deadline: Int) -> Bool {
-        var events: Int32 = 0
-        if reading { events |= POLLIN }
-        if writing { events |= POLLOUT }
-        var entry = pollfd(fd: PQsocket(connection), events: Int16(events), revents: 0)
-        while true {
-            let ready = poll(&entry, 1, Int32(max(0, deadline - monotonicMilliseconds())))
-            if ready >= 0 || errno != EINTR { return ready > 0 }
-        }
+        let connection =
+            try self.connection
+            ?? DatabaseConnection(conninfo, prepares: prepares, timeout: timeout, connectTimeout: connectTimeout)
+        self.connection = connection
+        defer { if connection.isLost { close() } }
+        return try body(connection)
     }
 }
 
-extension String {
-    /// Whether it cannot be a C string.
+extension SQL {
+    /// Whether a value cannot be a C string.
     fileprivate var holdsNUL: Bool {
-        utf8.withContiguousStorageIfAvailable { bytes in
-            bytes.baseAddress.map { memchr($0, 0, bytes.count) != nil } ?? false
-        } ?? utf8.contains(0)
-    }
-}
-
-/// Calls `body` with the values as libpq takes them: C strings, and null pointers for NULL.
-private func withParameters<Value>(
-    _ values: [String?], _ body: (Int32, UnsafePointer<UnsafePointer<CChar>?>?) throws -> Value
-) rethrows -> Value {
-    let size = values.reduce(0) { $0 + ($1?.utf8.count ?? 0) + 1 }
-    return try withUnsafeTemporaryAllocation(of: UInt8.self, capacity: size) { bytes in
-        try withUnsafeTemporaryAllocation(of: UnsafePointer<CChar>?.self, capacity: values.count) { pointers in
-            var rest = bytes[...]
-            for (index, value) in values.enumerated() {
-                pointers.initializeElement(
-                    at: index,
-                    to: value.flatMap { value in
-                        let text = UnsafeMutableBufferPointer(rebasing: rest.prefix(value.utf8.count + 1))
-                        _ = text.initialize(from: value.utf8)
-                        text.initializeElement(at: text.count - 1, to: 0)
-                        rest = rest.dropFirst(text.count)
-                        return UnsafeRawPointer(text.baseAddress)?.assumingMemoryBound(to: CChar.self)
-                    })
-            }
-            return try body(Int32(values.count), pointers.baseAddress)
+        values.contains { value in
+            value?.utf8.withContiguousStorageIfAvailable { bytes in
+                bytes.baseAddress.map { memchr($0, 0, bytes.count) != nil } ?? false
+            } ?? value?.utf8.contains(0) ?? false
         }
     }
 }

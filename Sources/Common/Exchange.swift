@@ -101,6 +101,14 @@ public final class Exchange {
         return bytes
     }
 
+    /// Says that the answer is whole. Where several are answered together, none waits until the web server has closed the connection
+    /// of the one before.
+    func end() {
+        guard let fastCGI else { return }
+        FCGX_FClose(fastCGI.pointee.err)
+        FCGX_FClose(fastCGI.pointee.out)
+    }
+
     /// Sends the answer. A caller who has gone is no error.
     func send(_ bytes: [UInt8]) {
         bytes.withUnsafeBytes { buffer in

@@ -40,6 +40,7 @@ public enum Migrations {
         ("restoring", PackageResources.restoring_sql),
         ("sending", PackageResources.sending_sql),
         ("balances", PackageResources.balances_sql),
+        ("together", PackageResources.together_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

@@ -30,19 +30,37 @@ public struct Once {
         return "is_first(user_id, \(key))"
     }
 
+    /// `isFirst` of the row `n`, where a statement does the work of several (`SQL`).
+    public var isFirstOfEach: SQL {
+        guard let key else { return "true" }
+        return "is_first(n.user_id, (\(each: key)::text[])[n.number])"
+    }
+
     /// Keeps what came of it, as a part of the statement that does the work.
     /// - Parameter rows: selects the user's id and a JSON value that the answer can be made of again; no row where the request
     ///   was refused.
     public func keep(_ rows: SQL) -> SQL {
         guard let key else { return "select" }
-        // What is there already is over.
-        return """
-            insert into idempotency_keys as k (user_id, key, endpoint, body_hash, answer, expires_at)
-            select o.user_id, \(key), \(endpoint), \(hash()), o.answer, now() + \(lifetime)
-            from (\(rows)) o (user_id, answer)
-            on conflict (user_id, key) do update set endpoint = excluded.endpoint, body_hash = excluded.body_hash,
-                answer = excluded.answer, expires_at = excluded.expires_at
+        return Once.keep("\(key), \(endpoint), \(hash())", lifetime, "(\(rows)) o (user_id, answer)")
+    }
+
+    /// The same where a statement does the work of several; `rows` tells the number of each too.
+    public func keepEach(_ rows: SQL) -> SQL {
+        guard let key else { return "select" }
+        let request: SQL = """
+            (\(each: key)::text[])[o.number], (\(each: endpoint)::text[])[o.number], (\(each: hash())::text[])[o.number]
             """
+        return Once.keep(request, lifetime, "(\(rows)) o (user_id, answer, number)")
+    }
+
+    private static func keep(_ request: SQL, _ lifetime: SQL, _ rows: SQL) -> SQL {
+        // What is there already is over.
+        """
+        insert into idempotency_keys as k (user_id, key, endpoint, body_hash, answer, expires_at)
+        select o.user_id, \(request), o.answer, now() + \(lifetime) from \(rows)
+        on conflict (user_id, key) do update set endpoint = excluded.endpoint, body_hash = excluded.body_hash,
+            answer = excluded.answer, expires_at = excluded.expires_at
+        """
     }
 
     /// What comes of work that asks somebody else between its statements, and so is no transaction: its steps must bear being done

@@ -44,21 +44,31 @@ public struct Quota: Decodable, Sendable {
         """
 
     /// The part `counted` of a statement: the rows of `asking` for which there is a place, which is reserved. Each has the columns
-    /// of `asking` and `user_id`.
+    /// of `asking`, which are `number`, `user_id` and those of `Quota.asking` at least. Of a user's that come together all have
+    /// one, or none.
     public static func counted(_ asking: SQL) -> SQL {
         guard isLimited else { return "counted as (\(asking))" }
         func perDay(_ plan: Plan) -> Int { plan.messagesPerDay == 0 ? Int(Int32.max) : plan.messagesPerDay }
-        let step: SQL = """
-            case a.tier when 'pro' then \("\(step(.pro)) us")::interval else \("\(step(.basic)) us")::interval end
+        let taken: SQL = """
+            a.places * case a.tier when 'pro' then \("\(step(.pro)) us")::interval else \("\(step(.basic)) us")::interval end
             """
+        // In the order of their users, as everybody who locks several of these rows.
         return """
-            asked as (\(asking)), counted as (
-                update usage_days d set reserved = d.reserved + 1, free_at = greatest(d.free_at, a.at) + \(step)
-                from asked a
+            asked as (\(asking)), reserving as (
+                update usage_days d set reserved = d.reserved + a.places, free_at = greatest(d.free_at, a.at) + \(taken)
+                from (
+                    select user_id, day, tier, count(*)::int as places, min(at) as at from asked
+                    group by user_id, day, tier order by user_id
+                ) a
                 where d.user_id = a.user_id and d.day = a.day
-                    and d.reserved - d.refunded < case a.tier when 'pro' then \(perDay(.pro))::int else \(perDay(.basic))::int end
-                    and d.free_at <= a.at + interval '1 minute' - \(step)
-                returning a.*, d.reserved - d.refunded as used, d.free_at
+                    and d.reserved - d.refunded + a.places <=
+                        case a.tier when 'pro' then \(perDay(.pro))::int else \(perDay(.basic))::int end
+                    and greatest(d.free_at, a.at) + \(taken) <= a.at + interval '1 minute'
+                returning d.user_id, d.day, d.reserved - d.refunded - a.places as used_before, d.free_at
+            ), counted as (
+                select a.*, r.free_at,
+                    r.used_before + row_number() over (partition by a.user_id, a.day order by a.number) as used
+                from asked a join reserving r on r.user_id = a.user_id and r.day = a.day
             )
             """
     }
@@ -74,8 +84,10 @@ public struct Quota: Decodable, Sendable {
         """
     }
 
-    /// A further column of what the statement gives.
-    public static let isAsked: SQL = isLimited ? ", exists (select from asked) as is_asked" : ""
+    /// A further column of what the statement gives, for the one of this number.
+    public static func isAsked(_ number: SQL = "1") -> SQL {
+        isLimited ? ", exists (select from asked where asked.number = \(number)) as is_asked" : ""
+    }
 
     /// Stores the receipt of the `reply` of each row of `counted`, which has `chatroom_id` too.
     /// - Parameter reason: what asked for it.

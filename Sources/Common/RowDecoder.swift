@@ -1,4 +1,3 @@
-import CPQ
 import FoundationEssentials
 
 /// A value that its column holds as `json` or `jsonb`.
@@ -100,7 +99,7 @@ private struct Columns<Key: CodingKey>: KeyedDecodingContainerProtocol {
         decoder.result.column(key.stringValue).flatMap { isNull($0) ? nil : $0 }
     }
 
-    private func isNull(_ column: Int32) -> Bool { PQgetisnull(decoder.result.pointer, decoder.row, column) == 1 }
+    private func isNull(_ column: Int32) -> Bool { decoder.result.isNull(row: decoder.row, column: column) }
 
     func contains(_ key: Key) -> Bool { decoder.result.column(key.stringValue) != nil }
     func decodeNil(forKey key: Key) throws -> Bool { isNull(try column(key)) }
@@ -144,7 +143,7 @@ private struct Cell: SingleValueDecodingContainer {
     var codingPath: [any CodingKey] { [] }
 
     func decodeNil() -> Bool {
-        decoder.cell.map { PQgetisnull(decoder.result.pointer, decoder.row, $0.column) == 1 } ?? true
+        decoder.cell.map { decoder.result.isNull(row: decoder.row, column: $0.column) } ?? true
     }
 
     func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {

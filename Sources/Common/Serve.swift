@@ -1,17 +1,25 @@
 import Glibc
 
-/// What an endpoint does with a request.
-public typealias Handler = (Request, Database) throws -> Response
-
-/// Serves requests with `handler` until the process is told to stop.
+/// Serves requests with `handler`, one at a time, until the process is told to stop.
 ///
-/// Where descriptor 0 is a listening socket, it speaks FastCGI on it, one request at a time; otherwise it answers one
-/// request as CGI. SIGTERM, SIGINT and SIGQUIT end it after the answer in hand.
+/// Where descriptor 0 is a listening socket, it speaks FastCGI on it; otherwise it answers one request as CGI. SIGTERM, SIGINT and
+/// SIGQUIT end it after the answer in hand.
 /// - Parameter readingBody: false where the handler reads the body itself, piece by piece.
-public func serve(readingBody: Bool = true, _ handler: @escaping Handler) -> Never {
+public func serve(
+    readingBody: Bool = true, _ handler: @escaping (Request, Database) throws -> Response
+) -> Never {
+    serve(readingBody: readingBody, together: 1) { request in Query { try handler(request, $0) } }
+}
+
+/// As above, but requests that wait for this process are begun together, as far as `Settings.requestsTogether` allows.
+public func serve(_ handler: @escaping (Request) throws -> Query) -> Never {
+    serve(readingBody: true, together: Settings.requestsTogether, handler)
+}
+
+private func serve(readingBody: Bool, together: Int, _ handler: @escaping (Request) throws -> Query) -> Never {
     Settings.check()
     signal(SIGPIPE, SIG_IGN)
-    var server = Server(readingBody: readingBody, handler: handler)
+    var server = Server(readingBody: readingBody, together: together, handler: handler)
     if Exchange.comesAsFastCGI { server.serveFastCGI() } else { server.serveCGI() }
     exit(0)
 }
@@ -19,7 +27,9 @@ public func serve(readingBody: Bool = true, _ handler: @escaping Handler) -> Nev
 /// The loop, and the requests that it holds.
 private struct Server {
     let readingBody: Bool
-    let handler: Handler
+    /// How many requests are begun together at most.
+    let together: Int
+    let handler: (Request) throws -> Query
     let database = Database()
     private var held: [Int32: Held] = [:]
     /// Monotonic milliseconds at which the held requests are looked at, notified or not.
@@ -40,15 +50,14 @@ private struct Server {
         let deadline: Int
     }
 
-    init(readingBody: Bool, handler: @escaping Handler) {
-        self.readingBody = readingBody
-        self.handler = handler
+    init(readingBody: Bool, together: Int, handler: @escaping (Request) throws -> Query) {
+        (self.readingBody, self.together, self.handler) = (readingBody, together, handler)
     }
 
     // MARK: CGI
 
     mutating func serveCGI() {
-        begin(Exchange())
+        begin([Exchange()])
         let poller = Poller()
         while !held.isEmpty { waitForNews(poller) }
     }
@@ -69,9 +78,11 @@ private struct Server {
             if ready.contains(signals) { break }
             guard ready.contains(0) else { continue }
             // While one request follows another there is no need to wait; but signals and the held get a look in.
-            for _ in 0..<16 {
-                guard let exchange = Exchange.accept() else { break }
-                begin(exchange)
+            for _ in 0..<max(1, 16 / together) {
+                var exchanges: [Exchange] = []
+                while exchanges.count < together, let exchange = Exchange.accept() { exchanges.append(exchange) }
+                if exchanges.isEmpty { break }
+                begin(exchanges)
             }
         }
         for descriptor in held.keys { resume(descriptor, isOver: true) }
@@ -135,27 +146,62 @@ private struct Server {
         do { try database.unlisten() } catch { Log.notice("still listening", ["reason": "\(error)"]) }
     }
 
-    // MARK: A request
+    // MARK: Requests
 
-    private mutating func begin(_ exchange: Exchange) {
+    /// A request that has come, and what the handler makes of it.
+    private struct Arrival {
+        let exchange: Exchange
+        let request: Request
+        let query: Swift.Result<Query, any Error>
+        var ahead: Database.Ahead?
+    }
+
+    private mutating func begin(_ exchanges: [Exchange]) {
         let began = monotonicMilliseconds()
+        for arrival in runTogether(exchanges.map(read)) {
+            database.ahead = arrival.ahead
+            let (exchange, request) = (arrival.exchange, arrival.request)
+            let response = answer(request) { try arrival.query.get() }
+            if let wait = response.waitsFor {
+                let deadline = began + wait.seconds * 1_000
+                held[exchange.descriptor ?? -1] = Held(
+                    exchange: exchange, request: request, id: wait.id, began: began, deadline: deadline)
+            } else {
+                finish(exchange, request, response, began: began)
+            }
+        }
+    }
+
+    private func read(_ exchange: Exchange) -> Arrival {
         let body = readingBody ? exchange.body(limit: Request.bodyLimit) : []
         var request = Request(parameter: exchange.parameter, body: body ?? [], read: exchange.read)
         request.hasWaited = held.count >= capacity
-        guard body != nil else {
-            return finish(exchange, request, Problem.bodyTooLarge.response(requestID: request.id), began: began)
+        let query = Swift.Result {
+            guard body != nil else { throw Problem.bodyTooLarge }
+            return try handler(request)
         }
-        let response = answer(request)
-        guard let wait = response.waitsFor else { return finish(exchange, request, response, began: began) }
-        held[exchange.descriptor ?? -1] = Held(
-            exchange: exchange, request: request, id: wait.id, began: began, deadline: began + wait.seconds * 1_000)
+        return Arrival(exchange: exchange, request: request, query: query)
+    }
+
+    /// Runs what several requests begin with.
+    private func runTogether(_ arrivals: [Arrival]) -> [Arrival] {
+        guard arrivals.count > 1 else { return arrivals }
+        let queries = arrivals.map { try? $0.query.get() }
+        let asking = arrivals.indices.filter { queries[$0]?.statement != nil }
+            .sorted { queries[$0]?.owner?.text ?? "" < queries[$1]?.owner?.text ?? "" }
+        let isLocking = asking.contains { queries[$0]?.owner != nil }
+        let came = database.runTogether(asking.compactMap { queries[$0]?.statement }, locking: isLocking)
+        var arrivals = arrivals
+        for (index, ahead) in zip(asking, came) { arrivals[index].ahead = ahead }
+        return arrivals
     }
 
     /// Calls the handler again for a held request, which stays held if it still has nothing to say.
     private mutating func resume(_ descriptor: Int32, isOver: Bool) {
         guard var entry = held[descriptor] else { return }
         entry.request.hasWaited = isOver
-        let response = answer(entry.request)
+        let (request, handler) = (entry.request, handler)
+        let response = answer(request) { try handler(request) }
         guard response.waitsFor == nil else { return }
         held[descriptor] = nil
         finish(entry.exchange, entry.request, response, began: entry.began)
@@ -167,6 +213,7 @@ private struct Server {
             body.send(writeBody, requestID: request.id)
         } else {
             exchange.send(response.cgi(requestID: request.id))
+            exchange.end()
         }
         Log.info(
             "answered",
@@ -176,13 +223,15 @@ private struct Server {
             ])
     }
 
-    private func answer(_ request: Request) -> Response {
+    private func answer(_ request: Request, _ query: () throws -> Query) -> Response {
         var response: Response
         do {
-            response = try handler(request, database)
+            response = try query().answer(database)
         } catch {
             response = Problem(telling: error, requestID: request.id).response(requestID: request.id)
         }
+        // Of nobody else's business.
+        database.ahead = nil
         if let standing = database.takeStanding() { response.headers += Standing.headers([standing]) }
         return response
     }

@@ -13,6 +13,8 @@ public enum Settings {
     /// Milliseconds until a connection that Postgres does not take up is given up. Below the second that a caller may have to
     /// wait for the news that Postgres is away.
     public static let connectTimeout = number("CONNECT_TIMEOUT_MS", default: 900, in: 100...60_000)
+    /// How many of the requests that wait for a process it begins together at most.
+    public static let requestsTogether = number("REQUESTS_TOGETHER", default: 16, in: 1...64)
     /// Seconds after which an idle process closes its connection.
     public static let idleSeconds = number("IDLE_SECONDS", default: 60, in: 1...86_400)
     /// `kid:base64,…`: the first key signs, all of them verify, so that keys rotate without signing anybody out.
@@ -100,7 +102,8 @@ public enum Settings {
 
     /// Reads what every handler depends on, so that a bad value shows at the start and not in the first request.
     public static func check() {
-        _ = (databaseURL, preparedStatements, statementTimeout, connectTimeout, idleSeconds, tokenKeys)
+        _ = (databaseURL, preparedStatements, statementTimeout, connectTimeout, requestsTogether)
+        _ = (idleSeconds, tokenKeys)
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
         _ = (heldRequests, readerPatience, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
         _ = (otpPerAddressHour, otpPerDay, otpCountries, limits, trashDays, Plan.basic, Plan.pro)

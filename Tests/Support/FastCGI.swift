@@ -155,7 +155,11 @@ public final class FastCGI: @unchecked Sendable {
 
     /// What the handler wrote to its output until it said that it had ended; nil where it never said so.
     public func output(seconds: Double = 60) throws -> [UInt8]? {
-        while let bytes = try receive(seconds: seconds) { received += bytes }
+        // What answers several closes none of their connections before it has answered all.
+        let last = FastCGI.record(.end, announced: 8)
+        while Array(received.suffix(16).prefix(8)) != last, let bytes = try receive(seconds: seconds) {
+            received += bytes
+        }
         // At once, as nginx does: a handler of libfcgi waits for it.
         end()
         return FastCGI.output(in: received)

@@ -17,7 +17,7 @@ struct Edited: AsksForReply {
 
 func edit(_ id: ID, in room: ID, _ new: NewMessage, caller: Caller, once: Once) -> SQL {
     let asking: SQL = """
-        select o.user_id, o.chatroom_id, o.original, o.attachments, q.*, message_arrives(o.user_id, o.chatroom_id)
+        select 1 as number, o.user_id, o.chatroom_id, o.original, o.attachments, q.*, message_arrives(o.user_id, o.chatroom_id)
         from old o join users u on u.id = o.user_id cross join lateral (\(Quota.asking)) q where o.role = 'user'
         """
     return """
@@ -47,7 +47,7 @@ func edit(_ id: ID, in room: ID, _ new: NewMessage, caller: Caller, once: Once) 
                     then \(Attachment.list("o.attachments", of: "o.user_id"))::text end as attachments\(Quota.columns)
             from old o left join counted a on true left join new n on true
         ), kept as (\(once.keep("select user_id, row_to_json(edited) from edited where question is not null")))
-        select e.*\(Quota.isAsked) from caller left join edited e on true
+        select e.*\(Quota.isAsked()) from caller left join edited e on true
         """
 }
 

@@ -64,49 +64,51 @@ func list(_ page: Page, archived: Bool, caller: Caller, database: Database) thro
     return "{\(members)}"
 }
 
-serve { request, database in
+/// The first page, as everybody asks for it, is kept.
+func cachedList(_ page: Page, _ request: Request, caller: Caller) -> Query {
+    let key = "chatrooms:\(caller.user)"
+    let entry: SQL = """
+        with caller as (\(caller.live))
+        select \(version) as version, c.value as list
+        from caller left join cache c on c.key = \(key) and c.expires_at > now()
+        """
+    return Query(entry) { database in
+        guard let cached = try database.row(CachedList.self, entry) else { throw Problem.sessionEnded }
+        if let version = cached.version, let list = cached.list {
+            let isKnown = request.matches(etag: "\"\(version)\"")
+            return isKnown
+                ? Response(status: 304, headers: headers(version, "hit"))
+                : .json(list, headers: headers(version, "hit"))
+        }
+
+        // See forget_chatroom_list. A reader that stops here for longer than a second loses the lock with its transaction.
+        return try database.transaction {
+            let isAlone = try database.row(
+                Bool.self,
+                """
+                select pg_try_advisory_xact_lock(uuid_hash_extended(\(caller.user), 1))
+                from set_config('idle_in_transaction_session_timeout', '1000', true)
+                """)
+            let list = try list(page, archived: false, caller: caller, database: database)
+            guard isAlone == true else { return .json(list, headers: [("X-Cache", "miss")]) }
+            let made = try database.row(
+                Int.self,
+                """
+                insert into cache as c (key, value, expires_at) values (\(key), \(list), now() + interval '5 minutes')
+                on conflict (key) do update set value = excluded.value, expires_at = excluded.expires_at
+                returning \(version)
+                """)
+            return .json(list, headers: headers(made ?? 0, "miss"))
+        }
+    }
+}
+
+serve { request in
     let caller = try request.caller()
     let flag = request.query("archived") ?? "false"
     guard ["true", "false"].contains(flag) else { throw Problem.invalid("archived", "must be true or false") }
     let archived = flag == "true"
     let page = try Page(request, of: archived ? "archived chatrooms" : "chatrooms", caller: caller, keys: 4)
-    // The first page, as everybody asks for it, is kept.
-    guard page.after.isEmpty, page.limit == 50, !archived else {
-        return .json(try list(page, archived: archived, caller: caller, database: database))
-    }
-
-    let key = "chatrooms:\(caller.user)"
-    let cached = try database.row(
-        CachedList.self,
-        """
-        with caller as (\(caller.live))
-        select \(version) as version, c.value as list
-        from caller left join cache c on c.key = \(key) and c.expires_at > now()
-        """)
-    guard let cached else { throw Problem.sessionEnded }
-    if let version = cached.version, let list = cached.list {
-        let isKnown = request.matches(etag: "\"\(version)\"")
-        return isKnown
-            ? Response(status: 304, headers: headers(version, "hit")) : .json(list, headers: headers(version, "hit"))
-    }
-
-    // See forget_chatroom_list. A reader that stops here for longer than a second loses the lock with its transaction.
-    return try database.transaction {
-        let isAlone = try database.row(
-            Bool.self,
-            """
-            select pg_try_advisory_xact_lock(uuid_hash_extended(\(caller.user), 1))
-            from set_config('idle_in_transaction_session_timeout', '1000', true)
-            """)
-        let list = try list(page, archived: archived, caller: caller, database: database)
-        guard isAlone == true else { return .json(list, headers: [("X-Cache", "miss")]) }
-        let made = try database.row(
-            Int.self,
-            """
-            insert into cache as c (key, value, expires_at) values (\(key), \(list), now() + interval '5 minutes')
-            on conflict (key) do update set value = excluded.value, expires_at = excluded.expires_at
-            returning \(version)
-            """)
-        return .json(list, headers: headers(made ?? 0, "miss"))
-    }
+    if page.after.isEmpty, page.limit == 50, !archived { return cachedList(page, request, caller: caller) }
+    return Query(alone: { .json(try list(page, archived: archived, caller: caller, database: $0)) })
 }

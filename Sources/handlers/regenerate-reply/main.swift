@@ -15,7 +15,7 @@ struct Regenerated: AsksForReply {
 
 func regenerate(_ id: ID, in room: ID, caller: Caller, once: Once) -> SQL {
     let asking: SQL = """
-        select o.user_id, o.chatroom_id, o.original, q.*, message_arrives(o.user_id, o.chatroom_id)
+        select 1 as number, o.user_id, o.chatroom_id, o.original, q.*, message_arrives(o.user_id, o.chatroom_id)
         from old o join question on true join users u on u.id = o.user_id cross join lateral (\(Quota.asking)) q
         where o.role = 'model' and o.status not in ('queued', 'running')
         """
@@ -45,7 +45,7 @@ func regenerate(_ id: ID, in room: ID, caller: Caller, once: Once) -> SQL {
                 n.siblings::text as siblings\(Quota.columns)
             from old o left join question q on true left join counted a on true left join new n on true
         ), kept as (\(once.keep("select user_id, row_to_json(regenerated) from regenerated where reply is not null")))
-        select r.*\(Quota.isAsked) from caller left join regenerated r on true
+        select r.*\(Quota.isAsked()) from caller left join regenerated r on true
         """
 }
 

@@ -15,24 +15,32 @@ struct Sent: AsksForReply {
     let attachments: String?
 }
 
-/// One statement, so one transaction and one round trip: all of it happens or nothing.
+/// One statement, so one transaction and one round trip: all of it happens or nothing. It does so for several messages at once.
 func send(_ new: NewMessage, to room: ID, caller: Caller, once: Once) -> SQL {
     let attachments = new.attachments ?? .none
+    // Each message has its own time and entropy, which are looked up anew for what they refer to.
     let asking: SQL = """
-        select r.user_id, r.id as chatroom_id, r.branch, q.*, message_arrives(r.user_id, r.id),
+        select n.*, r.branch, q.*, message_arrives(n.user_id, n.chatroom_id),
             uuidv7(q.at, 0, e.entropy) as question, uuidv7(q.at, 1, e.entropy) as reply
-        from caller join \(Chatroom.found(room)) join users u on u.id = r.user_id
-        cross join lateral (\(Quota.asking)) q
-        cross join lateral (select right(gen_random_uuid()::text, 17) as entropy offset 0) e
+        from caller n join chatrooms r on r.user_id = n.user_id and r.id = n.chatroom_id and r.deleted_at is null
+        join users u on u.id = n.user_id cross join lateral (\(Quota.asking)) q
+        cross join lateral (select right(gen_random_uuid()::text, 17) as entropy where n.number > 0 offset 0) e
         """
     return """
-        with caller as (\(caller.live) and \(once.isFirst)), \(Quota.counted(asking)), messages as (
+        with caller as (
+            select n.number, n.user_id, n.chatroom_id, n.content
+            from unnest(
+                \(each: caller.user)::uuid[], \(each: caller.session)::uuid[], \(each: room)::uuid[], \(each: new.content)::text[]
+            ) with ordinality as n (user_id, session_id, chatroom_id, content, number)
+            join sessions s on s.user_id = n.user_id and s.id = n.session_id and \(Caller.isLive)
+            where \(once.isFirstOfEach)
+        ), \(Quota.counted(asking)), messages as (
             insert into messages (
                 user_id, chatroom_id, id, role, content, status, created_at, completed_at, branch\(attachments.column))
             select a.user_id, a.chatroom_id, m.id, m.role, m.content, m.status, a.at, m.completed_at,
                 a.branch\(attachments.claimed)
             from counted a cross join lateral (
-                values (a.question, 'user'::message_role, \(new.content), 'done'::message_status, a.at),
+                values (a.question, 'user'::message_role, a.content, 'done'::message_status, a.at),
                     (a.reply, 'model', '', 'queued', null)
             ) m (id, role, content, status, completed_at)
         ), job as (
@@ -40,38 +48,44 @@ func send(_ new: NewMessage, to room: ID, caller: Caller, once: Once) -> SQL {
         ), reserved as (
             \(Quota.reserve("message"))
         ), sent as (
-            select a.user_id, a.question, a.reply, to_json(a.at)::text as at\(Quota.columns)\(attachments.listed)
+            select a.user_id, a.number as nth, a.question, a.reply,
+                to_json(a.at)::text as at\(Quota.columns)\(attachments.listed)
             from counted a
-        ), kept as (\(once.keep("select user_id, row_to_json(sent) from sent")))
-        select s.*\(Quota.isAsked) from caller left join sent s on true
+        ), kept as (\(once.keepEach("select user_id, row_to_json(sent), nth from sent")))
+        select n.number, s.*\(Quota.isAsked("n.number")) from caller n left join sent s on s.nth = n.number
         """
 }
 
-serve { request, database in
+serve { request in
     let new: NewMessage = try request.json()
     let caller = try request.caller()
     let room = try request.pathID("CHATROOM_ID")
     let once = try request.once(caller, "send-message", room)
-    return try once.answer(from: database) {
-        do {
-            let sent = try Quota.admit(caller, in: database) {
-                try database.row(Admitted<Sent>.self, send(new, to: room, caller: caller, once: once))
+    let statement = send(new, to: room, caller: caller, once: once)
+
+    func answer(_ database: Database) throws -> Response {
+        try once.answer(from: database) {
+            do {
+                let sent = try Quota.admit(caller, in: database) { try database.row(Admitted<Sent>.self, statement) }
+                if sent.row.reply != nil { Doorbell.bell.ring() }
+                return sent
+            } catch DatabaseError.refused(_, let constraint?, _) where NewAttachments.refusals[constraint] != nil {
+                throw NewAttachments.refusals[constraint] ?? .internalError
             }
-            if sent.row.reply != nil { Doorbell.bell.ring() }
-            return sent
-        } catch DatabaseError.refused(_, let constraint?, _) where NewAttachments.refusals[constraint] != nil {
-            throw NewAttachments.refusals[constraint] ?? .internalError
+        } as: { sent in
+            let (quota, sent) = (sent.quota, sent.row)
+            guard let question = sent.question, let reply = sent.reply, let at = sent.at else {
+                throw Problem.notFound
+            }
+            let message = Message.question(
+                question, in: room, content: new.content.text, at: at, attachments: sent.attachments)
+            let json = Message.queuedReply(reply, in: room, at: at)
+            return .json(
+                "{\"message\":\(message),\"reply\":\(json),\"quota\":\(quota.json)}", status: 202,
+                headers: [("Location", "/chatroom/\(room)/message/\(reply)")] + quota.headers)
         }
-    } as: { sent in
-        let (quota, sent) = (sent.quota, sent.row)
-        guard let question = sent.question, let reply = sent.reply, let at = sent.at else {
-            throw Problem.notFound
-        }
-        let message = Message.question(
-            question, in: room, content: new.content.text, at: at, attachments: sent.attachments)
-        let json = Message.queuedReply(reply, in: room, at: at)
-        return .json(
-            "{\"message\":\(message),\"reply\":\(json),\"quota\":\(quota.json)}", status: 202,
-            headers: [("Location", "/chatroom/\(room)/message/\(reply)")] + quota.headers)
     }
+
+    // Two messages that claim the same files, in different orders, would wait for each other.
+    return new.attachments == nil ? Query(statement, locking: caller.user, answer: answer) : Query(alone: answer)
 }
