@@ -18,7 +18,7 @@ public final class Database {
     /// What came for a statement that was run together with others.
     struct Ahead {
         let statement: SQL
-        let result: Swift.Result<(Result, DatabaseConnection.Counted?), any Error>
+        let result: Swift.Result<Result, any Error>
     }
 
     /// - Parameters:
@@ -115,56 +115,58 @@ public final class Database {
 
     /// The result of a statement, as it came.
     func run(_ statement: SQL) throws -> Result {
-        let (result, counted) =
-            if let ahead = takeAhead(statement) { try ahead.result.get() } else { try runNow(statement) }
-        if let counted {
-            standing = counted.standing
-            if counted.isRefusal { throw Problem.rateLimited(seconds: counted.standing.seconds) }
-        }
-        return result
-    }
-
-    private func runNow(_ statement: SQL) throws -> (Result, DatabaseConnection.Counted?) {
+        if let ahead = takeAhead(statement) { return try ahead.result.get() }
         guard !statement.holdsNUL else { throw DatabaseError.mismatch("a value holds NUL") }
         do {
-            return try use { (prepares ? try $0.runPrepared(statement) : try $0.run(statement), $0.takeCounted()) }
+            return try use { try prepares ? $0.runPrepared(statement) : $0.run(statement) }
         } catch DatabaseError.refused("26000", _, _) where prepares && !inTransaction {
             // A pooler gave us another server connection: the statement did not run.
         } catch DatabaseError.refused("0A000", _, _) where prepares && !inTransaction {
             // A migration changed the type of the result: it did not run either.
         }
         close()
-        return try use { (try $0.runPrepared(statement), $0.takeCounted()) }
+        return try use { try $0.runPrepared(statement) }
     }
 
     /// Runs statements together, for each to be given to `ahead` before it is run: what they cost besides their work, they share. Nil
     /// stands for one of which nothing was done, for it or another failed: it has to be run by itself.
-    /// - Parameter locking: whether they lock rows, which they do in this order. Then only those are run together that can be
-    ///   merged, each kind in a transaction of its own, and none waits long for what another waits for.
+    /// - Parameter locking: whether they lock rows, which they do in this order. Then only those are run together that can be merged,
+    ///   each kind in a transaction of its own, and what would have to wait for long is nil.
     func runTogether(_ statements: [SQL], locking: Bool) -> [Ahead?] {
         var came: [Ahead?] = statements.map { _ in nil }
         guard prepares, statements.count > 1, !statements.contains(where: \.holdsNUL) else { return came }
-        let kinds = SQL.kinds(of: statements)
-        for kinds in locking ? kinds.filter({ $0.count > 1 }).map({ [$0] }) : [kinds] {
+        func run(_ kinds: [[Int]]) -> Bool {
             let merged = kinds.map { kind in SQL.merged(kind.map { statements[$0] }) }
             do {
-                let head: [SQL] = locking ? ["select set_config('lock_timeout', '1s', true)"] : []
-                guard let results = try use({ try $0.runTogether(head + merged) }) else { continue }
-                for (kind, (result, counted)) in zip(kinds, results.dropFirst(head.count)) {
+                let head = locking ? [Database.impatience] : []
+                guard let results = try use({ try $0.runTogether(head + merged) }) else { return false }
+                for (kind, result) in zip(kinds, results.dropFirst(head.count)) {
                     for (index, part) in zip(kind, kind.count == 1 ? [result] : result.split(into: kind.count)) {
-                        came[index] = Ahead(statement: statements[index], result: .success((part, counted)))
+                        came[index] = Ahead(statement: statements[index], result: .success(part))
                     }
                 }
             } catch DatabaseError.refused {
                 // One could not be prepared.
+                return false
             } catch {
                 for index in kinds.joined() {
                     came[index] = Ahead(statement: statements[index], result: .failure(error))
                 }
             }
+            return true
+        }
+        let kinds = SQL.kinds(of: statements)
+        for lot in locking ? kinds.map({ [$0] }) : [kinds] where !run(lot) && locking {
+            // All but the one that failed can be had yet.
+            for index in lot.joined() where lot.joined().count > 1 { _ = run([[index]]) }
         }
         return came
     }
+
+    /// Has a transaction wait for no lock for long, and for no key at all (`is_first`).
+    private static let impatience: SQL = """
+        select set_config('lock_timeout', '500ms', true), set_config('chat.together', 'on', true)
+        """
 
     private func takeAhead(_ statement: SQL) -> Ahead? {
         guard let ahead, ahead.statement == statement else { return nil }
@@ -188,7 +190,10 @@ public final class Database {
             try self.connection
             ?? DatabaseConnection(conninfo, prepares: prepares, timeout: timeout, connectTimeout: connectTimeout)
         self.connection = connection
-        defer { if connection.isLost { close() } }
+        defer {
+            if connection.isLost { close() }
+            if let counted = connection.takeCounted() { standing = counted }
+        }
         return try body(connection)
     }
 }

@@ -15,7 +15,9 @@ final class DatabaseConnection {
     private var isEnding = false
     /// Monotonic milliseconds of the last result.
     private var lastUse = 0
-    private var counted: Counted?
+    /// How the limit stands that a statement counted on since this was last taken, and whether it was one too many.
+    private var counted: Standing?
+    private var isRefused = false
 
     /// A plan made once for all values is right for our statements, and Postgres does not come to think so by itself (16 %
     /// of the time of an insert). All of them reach a few rows by their keys, out of tables that may hold millions: none
@@ -25,9 +27,6 @@ final class DatabaseConnection {
         set plan_cache_mode = force_generic_plan; set jit = off; set enable_seqscan = off; set enable_hashjoin = off;
         set enable_mergejoin = off
         """
-
-    /// How the limit stands that a statement counted on, and whether it was one too many.
-    typealias Counted = (standing: Standing, isRefusal: Bool)
 
     private struct Prepared {
         let name: String
@@ -99,7 +98,7 @@ final class DatabaseConnection {
 
     /// Runs several statements in one round trip and one transaction (libpq's pipeline mode); nil where one of them failed, and
     /// so nothing was done.
-    func runTogether(_ statements: [SQL]) throws -> [(Result, Counted?)]? {
+    func runTogether(_ statements: [SQL]) throws -> [Result]? {
         let indices = try statements.map(prepare)
         guard PQenterPipelineMode(pointer) == 1 else { throw lost() }
         for (statement, index) in zip(statements, indices) {
@@ -111,11 +110,11 @@ final class DatabaseConnection {
         guard PQpipelineSync(pointer) == 1 else { throw lost() }
 
         let deadline = monotonicMilliseconds() + timeout
-        var results: [(Result, Counted?)]? = []
+        var results: [Result]? = []
         for index in indices {
             let result = try receive(index, until: deadline)
             if result.hasFailed { results = nil }
-            results?.append((result, takeCounted()))
+            results?.append(result)
             // The mark between the results of two statements.
             PQgetResult(pointer).map { PQclear($0) }
         }
@@ -150,6 +149,7 @@ final class DatabaseConnection {
         guard PQstatus(pointer) == CONNECTION_OK else { throw lost(PQresultErrorMessage(last.pointer)) }
         lastUse = monotonicMilliseconds()
         if last.hasFailed { throw last.error }
+        if isRefused { throw Problem.rateLimited(seconds: counted?.seconds ?? 1) }
         return last
     }
 
@@ -196,8 +196,8 @@ final class DatabaseConnection {
     // MARK: What comes besides
 
     /// What was counted since this was last taken.
-    func takeCounted() -> Counted? {
-        defer { counted = nil }
+    func takeCounted() -> Standing? {
+        defer { (counted, isRefused) = (nil, false) }
         return counted
     }
 
@@ -225,7 +225,7 @@ final class DatabaseConnection {
         // Operator intervention: the server stops, its database is dropped, another of its processes crashed.
         if state.hasPrefix("57P") { isEnding = true }
         guard ["RL000", "RL001"].contains(state), let standing = Standing(notice: field("M")) else { return }
-        counted = (standing, isRefusal: state == "RL001")
+        (counted, isRefused) = (standing, state == "RL001")
     }
 
     /// Waits for the socket; false when `deadline` (monotonic milliseconds) has passed.

@@ -23,6 +23,9 @@ public struct Once {
         (self.caller, self.key, self.endpoint, self.hash, self.lifetime) = (caller, key, endpoint, hash, lifetime)
     }
 
+    /// What this request has in common with its repeats, and with no other.
+    var identity: String? { key.map { "\(caller.user) \($0)" } }
+
     /// A condition on the caller: that nothing has come of this request yet. Whoever repeats it while it is being carried out
     /// waits here.
     public var isFirst: SQL {
@@ -30,10 +33,10 @@ public struct Once {
         return "is_first(user_id, \(key))"
     }
 
-    /// `isFirst` of the row `n`, where a statement does the work of several (`SQL`).
+    /// `isFirst` of the caller `c` of the row `n`, where a statement does the work of several (`SQL`).
     public var isFirstOfEach: SQL {
         guard let key else { return "true" }
-        return "is_first(n.user_id, (\(each: key)::text[])[n.number])"
+        return "is_first(c.user_id, (\(each: key)::text[])[n.number])"
     }
 
     /// Keeps what came of it, as a part of the statement that does the work.

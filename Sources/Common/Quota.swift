@@ -49,26 +49,26 @@ public struct Quota: Decodable, Sendable {
     public static func counted(_ asking: SQL) -> SQL {
         guard isLimited else { return "counted as (\(asking))" }
         func perDay(_ plan: Plan) -> Int { plan.messagesPerDay == 0 ? Int(Int32.max) : plan.messagesPerDay }
-        let taken: SQL = """
-            a.places * case a.tier when 'pro' then \("\(step(.pro)) us")::interval else \("\(step(.basic)) us")::interval end
-            """
         // In the order of their users, as everybody who locks several of these rows.
         return """
             asked as (\(asking)), reserving as (
-                update usage_days d set reserved = d.reserved + a.places, free_at = greatest(d.free_at, a.at) + \(taken)
+                update usage_days d
+                set reserved = d.reserved + a.places, free_at = greatest(d.free_at, a.at) + a.places * a.step
                 from (
-                    select user_id, day, tier, count(*)::int as places, min(at) as at from asked
-                    group by user_id, day, tier order by user_id
+                    select user_id, day, tier, count(*)::int as places, min(at) as at,
+                        case tier when 'pro' then \("\(step(.pro)) us")::interval else \("\(step(.basic)) us")::interval end as step
+                    from asked group by user_id, day, tier order by user_id
                 ) a
                 where d.user_id = a.user_id and d.day = a.day
                     and d.reserved - d.refunded + a.places <=
                         case a.tier when 'pro' then \(perDay(.pro))::int else \(perDay(.basic))::int end
-                    and greatest(d.free_at, a.at) + \(taken) <= a.at + interval '1 minute'
-                returning d.user_id, d.day, d.reserved - d.refunded - a.places as used_before, d.free_at
+                    and greatest(d.free_at, a.at) + a.places * a.step <= a.at + interval '1 minute'
+                returning d.user_id, d.day, d.reserved - d.refunded as used, d.free_at, a.places, a.step
             ), counted as (
-                select a.*, r.free_at,
-                    r.used_before + row_number() over (partition by a.user_id, a.day order by a.number) as used
+                select a.*, r.used - r.places + row_number() over w as used,
+                    r.free_at - (r.places - row_number() over w) * r.step as free_at
                 from asked a join reserving r on r.user_id = a.user_id and r.day = a.day
+                window w as (partition by a.user_id, a.day order by a.number)
             )
             """
     }

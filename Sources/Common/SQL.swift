@@ -70,7 +70,11 @@ public struct SQL: ExpressibleByStringInterpolation, Equatable, Sendable {
 
     private func isLike(_ other: SQL) -> Bool {
         guard pieces == other.pieces, pieces.contains(.each) else { return false }
-        return zip(pieces.filter(\.isValue), zip(values, other.values)).allSatisfy { $0 == .each || $1.0 == $1.1 }
+        // By their bytes: to ==, ways to write one character are equal.
+        func bytes(_ text: String?) -> [UInt8]? { text.map { Array($0.utf8) } }
+        return zip(pieces.filter(\.isValue), zip(values, other.values)).allSatisfy { piece, values in
+            piece == .each || bytes(values.0) == bytes(values.1)
+        }
     }
 
     /// One statement for all of these, which are of one kind: the nth has the number n.

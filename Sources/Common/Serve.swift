@@ -13,7 +13,7 @@ public func serve(
 
 /// As above, but requests that wait for this process are begun together, as far as `Settings.requestsTogether` allows.
 public func serve(_ handler: @escaping (Request) throws -> Query) -> Never {
-    serve(readingBody: true, together: Settings.requestsTogether, handler)
+    serve(readingBody: true, together: Settings.preparedStatements ? Settings.requestsTogether : 1, handler)
 }
 
 private func serve(readingBody: Bool, together: Int, _ handler: @escaping (Request) throws -> Query) -> Never {
@@ -154,11 +154,18 @@ private struct Server {
         let request: Request
         let query: Swift.Result<Query, any Error>
         var ahead: Database.Ahead?
+
+        /// Who has to wait for something keeps nobody waiting who need not: least of all who repeats what is being carried out.
+        var patience: Int {
+            guard ahead == nil, case .success(let query) = query else { return 0 }
+            return query.key == nil ? 1 : 2
+        }
     }
 
     private mutating func begin(_ exchanges: [Exchange]) {
         let began = monotonicMilliseconds()
-        for arrival in runTogether(exchanges.map(read)) {
+        let arrivals = runTogether(exchanges.map(read))
+        for arrival in (0...2).flatMap({ patience in arrivals.filter { $0.patience == patience } }) {
             database.ahead = arrival.ahead
             let (exchange, request) = (arrival.exchange, arrival.request)
             let response = answer(request) { try arrival.query.get() }
@@ -187,7 +194,10 @@ private struct Server {
     private func runTogether(_ arrivals: [Arrival]) -> [Arrival] {
         guard arrivals.count > 1 else { return arrivals }
         let queries = arrivals.map { try? $0.query.get() }
-        let asking = arrivals.indices.filter { queries[$0]?.statement != nil }
+        // A repeat finds what comes of the other.
+        var keys: Set<String> = []
+        let asking = arrivals.indices
+            .filter { queries[$0]?.statement != nil && queries[$0]?.key.map { keys.insert($0).inserted } ?? true }
             .sorted { queries[$0]?.owner?.text ?? "" < queries[$1]?.owner?.text ?? "" }
         let isLocking = asking.contains { queries[$0]?.owner != nil }
         let came = database.runTogether(asking.compactMap { queries[$0]?.statement }, locking: isLocking)

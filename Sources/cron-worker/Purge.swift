@@ -4,7 +4,10 @@ import Common
 enum Purge {
     static func run(_ database: Database) {
         let batches: [SQL] = [
-            "delete from cache where key in (select key from cache where expires_at < now() limit 5000)",
+            """
+            delete from cache where key in (
+                select key from cache where expires_at < now() limit 5000 for update skip locked)
+            """,
             """
             delete from otps where (mobile, purpose) in (
                 select mobile, purpose from otps where expires_at < now() - interval '1 day' limit 5000

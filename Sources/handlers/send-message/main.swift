@@ -18,21 +18,27 @@ struct Sent: AsksForReply {
 /// One statement, so one transaction and one round trip: all of it happens or nothing. It does so for several messages at once.
 func send(_ new: NewMessage, to room: ID, caller: Caller, once: Once) -> SQL {
     let attachments = new.attachments ?? .none
-    // Each message has its own time and entropy, which are looked up anew for what they refer to.
+    // For each message in its turn, with a time and entropy of its own: offset 0 keeps Postgres from doing it in another order, or
+    // once for all.
     let asking: SQL = """
-        select n.*, r.branch, q.*, message_arrives(n.user_id, n.chatroom_id),
+        select n.*, q.*, message_arrives(n.user_id, n.chatroom_id),
             uuidv7(q.at, 0, e.entropy) as question, uuidv7(q.at, 1, e.entropy) as reply
-        from caller n join chatrooms r on r.user_id = n.user_id and r.id = n.chatroom_id and r.deleted_at is null
-        join users u on u.id = n.user_id cross join lateral (\(Quota.asking)) q
+        from caller n cross join lateral (
+            select r.branch, q.* from chatrooms r join users u on u.id = r.user_id cross join lateral (\(Quota.asking)) q
+            where r.user_id = n.user_id and r.id = n.chatroom_id and r.deleted_at is null offset 0
+        ) q
         cross join lateral (select right(gen_random_uuid()::text, 17) as entropy where n.number > 0 offset 0) e
         """
     return """
         with caller as (
-            select n.number, n.user_id, n.chatroom_id, n.content
+            select n.number, c.user_id, n.chatroom_id, n.content
             from unnest(
                 \(each: caller.user)::uuid[], \(each: caller.session)::uuid[], \(each: room)::uuid[], \(each: new.content)::text[]
             ) with ordinality as n (user_id, session_id, chatroom_id, content, number)
-            join sessions s on s.user_id = n.user_id and s.id = n.session_id and \(Caller.isLive)
+            cross join lateral (
+                select s.user_id from sessions s
+                where s.user_id = n.user_id and s.id = n.session_id and \(Caller.isLive) offset 0
+            ) c
             where \(once.isFirstOfEach)
         ), \(Quota.counted(asking)), messages as (
             insert into messages (
@@ -87,5 +93,6 @@ serve { request in
     }
 
     // Two messages that claim the same files, in different orders, would wait for each other.
-    return new.attachments == nil ? Query(statement, locking: caller.user, answer: answer) : Query(alone: answer)
+    if new.attachments != nil { return Query(alone: answer) }
+    return Query(statement, locking: caller.user, once: once, answer: answer)
 }

@@ -101,6 +101,20 @@ struct RateLimitTests {
     }
 
     @Test
+    func `What is refused after it was counted tells its sender so, and nobody else`() throws {
+        let backend = try Backend(["LIMITS": "on"])
+        let person = try backend.signIn()
+        let stranger = try backend.signIn()
+        #expect(try backend.call("logout", token: stranger.token).status == 204)
+        let refused = try backend.call("update-me", token: person.token, body: ["timezone": "Europe/Nowhere"])
+        expectProblem(refused, 422)
+        #expect(refused.header("RateLimit")?.hasPrefix("\"account\";") == true)
+        let next = try backend.call("update-me", token: stranger.token, body: ["timezone": "Europe/Lisbon"])
+        expectProblem(next, 401)
+        #expect(next.header("RateLimit") == nil)
+    }
+
+    @Test
     func `What is over is purged`() throws {
         let backend = try Backend(["LIMITS": "on"])
         let people = [try backend.signIn(), try backend.signIn()]

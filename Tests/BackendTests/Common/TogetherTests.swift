@@ -42,7 +42,7 @@ struct TogetherTests {
     }
 
     static let limited = [
-        "LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "6", "PLAN_BASIC_MESSAGES_PER_MINUTE": "0",
+        "LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "6", "PLAN_BASIC_MESSAGES_PER_MINUTE": "60",
     ]
 
     /// Sends them to a process that stands still and then finds them in this order.
@@ -74,6 +74,11 @@ struct TogetherTests {
         return (Set(rows.compactMap { $0["by"] }).count, rows.compactMap { $0["content"] })
     }
 
+    /// What is left of the minute.
+    func remaining(_ answer: Answer) -> Int? {
+        answer.header("RateLimit")?.firstMatch(of: /"minute";r=(\d+);/).flatMap { Int($0.1) }
+    }
+
     // MARK: Messages
 
     @Test(arguments: [false, true])
@@ -91,6 +96,8 @@ struct TogetherTests {
             #expect(answer.json["message"]["chatroom_id"].text == senders[number % 4].room)
             #expect(answer.json["quota"]["used"].number == Double(2 + number / 4))
             #expect(answer.header("RateLimit")?.contains("\"day\";r=\(4 - number / 4);") == true)
+            // Each has taken one more of the minute than the one before.
+            #expect(remaining(answer) == remaining(answers[number % 4]).map { $0 - number / 4 })
         }
         let (transactions, contents) = try stored("Number", backend)
         #expect(transactions == 1)
@@ -179,56 +186,122 @@ struct TogetherTests {
     }
 
     @Test
-    func `A key that is held elsewhere is waited for by nobody else's transaction`() throws {
+    func `A key that is held elsewhere is waited for when the others are answered`() throws {
         let backend = try Backend()
         let senders = try (0..<3).map { _ in try Sender(backend) }
         let holder = backend.database.connect()
         try holder.script("begin")
         #expect(try holder.row(Bool.self, "select is_first(\(senders[0].person.id), 'one')") == true)
-        let answers = try send(senders.map { $0.wish("Hello", key: "one") }, backend)
-        #expect(answers.map(\.status) == [409, 202, 202])
-        expectProblem(answers[0], 409, "idempotency_running")
+        let waiting = try begin(senders.map { $0.wish("Hello", key: "one") }, "send-message", of: backend)
+        #expect(try waiting[1...].map { try $0.answer().status } == [202, 202])
+        #expect(!waiting[0].hasAnswer)
+        expectProblem(try waiting[0].answer(), 409, "idempotency_running")
+
+        // For whom it is not, nobody waits.
+        #expect(try backend.call("logout", token: senders[0].person.token).status == 204)
+        let answers = try send(
+            senders.map { $0.wish("Again", key: $0.room == senders[0].room ? "one" : "two") }, backend)
+        expectProblem(answers[0], 401, "session_ended")
+        #expect(answers[1...].map(\.status) == [202, 202])
+        #expect(try stored("Again", backend).transactions == 1)
         try holder.script("rollback")
         #expect(try stored("Hello", backend).contents.count == 2)
     }
 
     @Test
-    func `Two processes that begin the same users' messages do not wait for each other`() throws {
-        let first = try Backend(TogetherTests.limited)
-        let second = try Backend(TogetherTests.limited, database: first.database)
-        let senders = try (0..<2).map { _ in try Sender(first) }
-        _ = try second.post("Hello", senders[0].room, senders[0].person)
-        let holder = first.database.connect()
-        for _ in 0..<3 {
-            // Neither can begin with the one who comes first, and so neither has begun with the other when it waits.
-            try holder.script("begin")
-            try holder.execute(
-                """
-                select from usage_days where user_id = (select min(user_id::text)::uuid from usage_days) for update
-                """)
-            let waiting =
-                try begin(senders.map { $0.wish("Forth") }, "send-message", of: first)
-                + begin(senders.reversed().map { $0.wish("Back") }, "send-message", of: second)
-            try eventually("those who wait") {
-                try first.database.connect().row(
+    func `A repeat that comes with the first costs the others nothing`() throws {
+        let backend = try Backend()
+        let senders = try (0..<3).map { _ in try Sender(backend) }
+        let wishes = senders.map { $0.wish("Hello", key: "one") }
+        let answers = try send(wishes + wishes, backend)
+        for number in 0..<3 {
+            #expect(answers[number].status == 202 && answers[number].header("Idempotent-Replay") == nil)
+            #expect(answers[number + 3].body == answers[number].body)
+            #expect(answers[number + 3].header("Idempotent-Replay") == "true")
+        }
+        let (transactions, contents) = try stored("Hello", backend)
+        #expect(transactions == 1 && contents.count == 3)
+    }
+
+    /// Has the first and then the second begin while the list that is kept for `user` can be forgotten by nobody, and so waits for it.
+    /// Whether each lot of the messages that begin with `start` was stored in one transaction, as it is where nobody waits for each
+    /// other.
+    func areQuick(
+        _ start: String, lots: Int, _ user: String, of backend: Backend, first: @escaping () throws -> [FastCGI],
+        second: @escaping () throws -> [FastCGI]
+    ) throws -> Bool {
+        let (holder, watcher) = (backend.database.connect(), backend.database.connect())
+        try holder.script("begin")
+        try holder.execute("select from cache where key = 'chatrooms:' || \(user)::text for update")
+        var waiting: [FastCGI] = []
+        for (number, begin) in [first, second].enumerated() {
+            waiting += try begin()
+            try eventually("its wait") {
+                try watcher.row(
                     Int.self,
+                    "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+                )
+                    == number + 1
+            }
+        }
+        try holder.script("commit")
+        for connection in waiting { #expect(try connection.answer().status == 202) }
+        return try stored(start, backend).transactions == lots
+    }
+
+    @Test
+    func `Two processes that begin the same users' messages do not wait for each other`() throws {
+        let first = try Backend()
+        let second = try Backend(database: first.database)
+        let senders = try (0..<2).map { _ in try Sender(first) }.sorted { $0.person.id < $1.person.id }
+        _ = try second.post("Hello", senders[0].room, senders[0].person)
+        // Who was held up for half a second has begun again one by one: then it is tried once more.
+        let isQuick = try (1...6).contains { number in
+            for sender in senders { _ = try first.call("list-chatrooms", token: sender.person.token) }
+            let wishes = senders.map { $0.wish("Race \(number)") }
+            return try areQuick("Race \(number)", lots: 2, senders[0].person.id, of: first) {
+                try begin(wishes, "send-message", of: first)
+            } second: {
+                try begin(wishes.reversed(), "send-message", of: second)
+            }
+        }
+        #expect(isQuick)
+    }
+
+    @Test
+    func `Nor do they and who deletes what is too old`() throws {
+        let backend = try Backend()
+        let senders = try (0..<2).map { _ in try Sender(backend) }.sorted { $0.person.id < $1.person.id }
+        let database = backend.database.connect()
+        let isQuick = try (1...6).contains { number in
+            for (number, sender) in senders.enumerated() {
+                _ = try backend.call("list-chatrooms", token: sender.person.token)
+                try database.execute(
                     """
-                    select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()
-                    """) == 2
+                    with old as (
+                        insert into messages (user_id, chatroom_id, id, role, content, status, created_at)
+                        select \(sender.person.id)::uuid, \(sender.room)::uuid, uuidv7(at), 'user', 'Old', 'done', at
+                        from (select now() - interval '3 days' as at) n
+                    )
+                    update chatrooms set retention_days = 1, sweep_at = now() - make_interval(hours => \(number)::int)
+                    where user_id = \(sender.person.id)::uuid
+                    """)
             }
-            try holder.script("commit")
-            for connection in waiting {
-                let answer = try connection.answer()
-                #expect([202, 429].contains(answer.status), "\(answer.text)")
+            let isSwept = Latch()
+            defer { try? eventually("the end of the sweep") { isSwept.isSet } }
+            return try areQuick("Race \(number)", lots: 1, senders[0].person.id, of: backend) {
+                try begin(senders.reversed().map { $0.wish("Race \(number)") }, "send-message", of: backend)
+            } second: {
+                let sweeping = backend.database
+                Thread.detachNewThread {
+                    #expect(throws: Never.self) { try sweeping.connect().execute("select sweep_messages(100)") }
+                    isSwept.set()
+                }
+                return []
             }
-            try holder.execute("update usage_days set refunded = reserved")
         }
-        try eventually("the statistics") {
-            try holder.row(
-                Int.self, "select xact_commit from pg_stat_database where datname = current_database()") ?? 0 > 0
-        }
-        #expect(
-            try holder.row(Int.self, "select deadlocks from pg_stat_database where datname = current_database()") == 0)
+        #expect(isQuick)
+        #expect(try stored("Old", backend).contents == [])
     }
 
     @Test
@@ -253,19 +326,21 @@ struct TogetherTests {
         #expect(try stored("Hello", backend).transactions == 1)
     }
 
-    @Test
-    func `What is answered does not wait for what is not`() throws {
+    @Test(arguments: [nil, "one"], [false, true])
+    func `Who has to wait keeps nobody waiting`(key: String?, isFirst: Bool) throws {
         let backend = try Backend()
         let (quick, slow) = (try Sender(backend), try Sender(backend))
         let holder = backend.database.connect()
         try holder.script("begin")
         try holder.execute("select pg_advisory_xact_lock(uuid_hash_extended(\(slow.person.id), 1))")
-        // Each of its own kind.
-        let waiting = try begin([quick.wish("Hello"), slow.wish("Hello", key: "one")], "send-message", of: backend)
-        #expect(try waiting[0].answer().status == 202)
-        #expect(!waiting[1].hasAnswer)
+        // With a key it is of another kind.
+        let wishes = [slow.wish("Hello", key: key), quick.wish("Hello")]
+        let waiting = try begin(isFirst ? wishes : wishes.reversed(), "send-message", of: backend)
+        #expect(try waiting[isFirst ? 1 : 0].answer().status == 202)
+        #expect(!waiting[isFirst ? 0 : 1].hasAnswer)
         try holder.script("rollback")
-        #expect(try waiting[1].answer().status == 202)
+        #expect(try waiting[isFirst ? 0 : 1].answer().status == 202)
+        #expect(try stored("Hello", backend).contents.count == 2)
     }
 
     @Test(arguments: [["PREPARED_STATEMENTS": "off"], ["REQUESTS_TOGETHER": "1"]])
