@@ -74,7 +74,11 @@ let package = Package(
         .executableTarget(
             name: "doze", linkerSettings: [.unsafeFlags(["-static-executable", "-nostartfiles"])]),
         .target(name: "TestSupport", dependencies: ["Common"], path: "Tests/Support"),
-        .testTarget(name: "BackendTests", dependencies: ["Common", "TestSupport"], path: "Tests/BackendTests"),
+        // Tests wait for processes more than they compute: compiled file by file, without optimization, a change takes
+        // seconds to build.
+        .testTarget(
+            name: "BackendTests", dependencies: ["Common", "TestSupport"], path: "Tests/BackendTests",
+            swiftSettings: [.unsafeFlags(["-Onone", "-no-whole-module-optimization"])]),
     ]
         + endpoints.map {
             .executableTarget(
