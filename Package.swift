@@ -78,7 +78,7 @@ let package = Package(
         // seconds to build.
         .testTarget(
             name: "BackendTests", dependencies: ["Common", "TestSupport"], path: "Tests/BackendTests",
-            swiftSettings: [.unsafeFlags(["-Onone", "-no-whole-module-optimization"])]),
+            swiftSettings: [.unsafeFlags(["-Onone", "-no-whole-module-optimization", "-enable-batch-mode"])]),
     ]
         + endpoints.map {
             .executableTarget(
