@@ -2,6 +2,7 @@ import json
 import re
 
 import pytest
+import requests
 from person import new_number
 from playwright.sync_api import expect
 
@@ -156,6 +157,26 @@ def test_whoever_is_signed_out_from_afar_is_told(person):
     person.sends("Are you there?")
     person.sees("This session has ended; sign in again.")
     assert person.page.evaluate("Object.keys(localStorage)") == []
+
+
+@pytest.mark.parametrize("device", ["desktop"])
+def test_signing_out_after_the_access_token_has_expired_ends_the_session(person):
+    person.expects(401)
+    refresh_token = json.loads(person.page.evaluate("localStorage.session"))["refresh_token"]
+    person.opens("/#/settings/account")
+    refreshed = []
+    person.page.on("request", lambda request: refreshed.append(request) if "/auth/refresh" in request.url else None)
+    person.page.get_by_role("button", name="Sign out").wait_for()
+    person.page.evaluate("""() => {
+        const session = JSON.parse(localStorage.session);
+        localStorage.session = JSON.stringify({ ...session, token: 'expired', until: 0 });
+        dispatchEvent(new StorageEvent('storage', { key: 'session' }));
+    }""")
+    person.presses("Sign out")
+    person.page.get_by_role("heading", name="Sign in").wait_for()
+    assert not refreshed
+    answer = requests.post(person.url + "/auth/refresh", json={"refresh_token": refresh_token}, timeout=60)
+    assert answer.json()["code"] == "session_ended"
 
 
 @pytest.mark.parametrize("device", ["desktop"])

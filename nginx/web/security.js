@@ -1,8 +1,9 @@
 import { get, post, remove } from './api.js';
 import { h, said } from './dom.js';
 import { field, form } from './forms.js';
+import { send } from './http.js';
 import { notice, noticeProblem } from './notices.js';
-import { end } from './session.js';
+import { end, refreshToken } from './session.js';
 import { lateSection, section } from './settings.js';
 
 export const sections = () => [
@@ -39,9 +40,13 @@ async function sessions(refresh) {
     ];
 }
 
-/** Ends this session, here and on the server. */
+/** Ends this session, here and on the server, where the access token may have expired. */
 export async function signOut() {
-    await post('/auth/logout');
+    try {
+        await send('POST', '/auth/logout', { body: { refresh_token: refreshToken() } });
+    } catch (problem) {
+        if (problem.status !== 401) throw problem; // there is none any more
+    }
     end();
 }
 

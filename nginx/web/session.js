@@ -12,6 +12,7 @@ export const sessions = new EventTarget();
 const tell = (name, detail) => sessions.dispatchEvent(new CustomEvent(name, { detail }));
 
 export const user = () => session?.user ?? null;
+export const refreshToken = () => session?.refresh_token;
 
 /** Keeps what a sign-in or a refresh answered. */
 function keep({ token, expires_in, refresh_token, user }) {

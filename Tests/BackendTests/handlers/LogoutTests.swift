@@ -1,3 +1,4 @@
+import Common
 import TestSupport
 import Testing
 
@@ -20,6 +21,55 @@ struct LogoutTests {
         expectProblem(try backend.call("logout", token: person.token), 401, "session_ended")
         let refreshed = try backend.call("refresh", body: ["refresh_token": .string(person.refreshToken)])
         expectProblem(refreshed, 401, "session_ended")
+    }
+
+    @Test(arguments: [true, false])
+    func `Where the access token has expired, or is none, the refresh token ends the session`(isSent: Bool) throws {
+        var expired = try Forged(person.token)
+        guard case .object(var claims) = expired.claims else { throw Executable.Failure("no claims") }
+        claims["exp"] = claims["iat"]
+        expired.claims = .object(claims)
+        let token = isSent ? expired.signed() : nil
+        expectProblem(try backend.call("logout", token: token), 401, isSent ? "token_expired" : "token_missing")
+        #expect(try logout(person.refreshToken, token: token).status == 204)
+        expectProblem(try backend.call("get-me", token: person.token), 401, "session_ended")
+        let refreshed = try backend.call("refresh", body: ["refresh_token": .string(person.refreshToken)])
+        expectProblem(refreshed, 401, "session_ended")
+        let events = try backend.database.connect().rows(
+            String.self, "select user_id || ' ' || kind from security_events where kind = 'signed_out'")
+        #expect(events == ["\(person.id) signed_out"])
+        // Whoever did not hear of it asks again.
+        #expect(try logout(person.refreshToken, token: token).status == 204)
+    }
+
+    @Test
+    func `Any genuine refresh token of a session ends it, and that of another ends both`() throws {
+        let refreshed = try backend.call("refresh", body: ["refresh_token": .string(person.refreshToken)])
+        #expect(try logout(person.refreshToken, token: nil).status == 204)
+        expectProblem(try backend.call("get-me", token: refreshed.json["token"].text), 401, "session_ended")
+        let (one, other) = (try backend.signIn(mobile: person.mobile), try backend.signIn())
+        #expect(try logout(one.refreshToken, token: other.token).status == 204)
+        for token in [one.token, other.token] {
+            expectProblem(try backend.call("get-me", token: token), 401, "session_ended")
+        }
+    }
+
+    @Test
+    func `A forged refresh token ends nothing, and does not keep an access token from it`() throws {
+        var parts = person.refreshToken.split(separator: ".").map(String.init)
+        parts[3] = Sodium.base64url(Sodium.random(32))
+        for text in ["", "x", parts.joined(separator: "."), person.refreshToken + "A"] {
+            expectProblem(try logout(text, token: nil), 401, "refresh_invalid", text)
+        }
+        expectProblem(try backend.call("logout", body: ["refresh_token": .null]), 401, "token_missing")
+        expectProblem(try backend.call("logout", token: person.token, body: ["refresh_token": 1]), 422, "invalid")
+        #expect(try backend.call("get-me", token: person.token).status == 200)
+        #expect(try logout(parts.joined(separator: "."), token: person.token).status == 204)
+        expectProblem(try backend.call("get-me", token: person.token), 401, "session_ended")
+    }
+
+    private func logout(_ refreshToken: String, token: String?) throws -> Answer {
+        try backend.call("logout", token: token, body: ["refresh_token": .string(refreshToken)])
     }
 
     @Test
