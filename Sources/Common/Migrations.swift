@@ -41,6 +41,7 @@ public enum Migrations {
         ("sending", PackageResources.sending_sql),
         ("balances", PackageResources.balances_sql),
         ("together", PackageResources.together_sql),
+        ("unused_tokens", PackageResources.unused_tokens_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

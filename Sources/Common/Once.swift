@@ -73,11 +73,13 @@ public struct Once {
         guard key != nil else { return try work() }
         let holder = Database()
         return try holder.transaction {
-            let mayBegin = try holder.row(Bool.self, "with caller as (\(caller.live)) select \(isFirst) from caller")
+            let mayBegin = try holder.row(
+                Bool.self, "with caller as (\(caller.untouched)) select \(isFirst) from caller")
             guard mayBegin ?? false else { throw Problem.sessionEnded }
             let answer = try work()
             // Nothing is kept for an account that is being deleted.
-            let owner: SQL = "select u.id from (\(caller.live)) c join users u on u.id = c.user_id for key share of u"
+            let owner: SQL =
+                "select u.id from (\(caller.untouched)) c join users u on u.id = c.user_id for key share of u"
             try holder.execute(keep("select o.id, to_json(\(answer)::text) from (\(owner)) o"))
             return answer
         }

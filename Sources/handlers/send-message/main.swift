@@ -33,11 +33,13 @@ func send(_ new: NewMessage, to room: ID, caller: Caller, once: Once) -> SQL {
         with caller as (
             select n.number, c.user_id, n.chatroom_id, n.content
             from unnest(
-                \(each: caller.user)::uuid[], \(each: caller.session)::uuid[], \(each: room)::uuid[], \(each: new.content)::text[]
-            ) with ordinality as n (user_id, session_id, chatroom_id, content, number)
+                \(each: caller.user)::uuid[], \(each: caller.session)::uuid[], \(each: caller.tokenTime)::bigint[],
+                \(each: room)::uuid[], \(each: new.content)::text[]
+            ) with ordinality as n (user_id, session_id, token_time, chatroom_id, content, number)
             cross join lateral (
                 select s.user_id from sessions s
-                where s.user_id = n.user_id and s.id = n.session_id and \(Caller.isLive) offset 0
+                where s.user_id = n.user_id and s.id = n.session_id and \(Caller.isLive)
+                    and \(Caller.usesSession(since: "n.token_time")) offset 0
             ) c
             where \(once.isFirstOfEach)
         ), \(Quota.counted(asking)), messages as (

@@ -84,6 +84,7 @@ struct RefreshTests {
     func `A token that was used a minute ago ends the session, at once and for everybody`() throws {
         let thief = try refresh(person.refreshToken)
         #expect(thief.status == 200)
+        #expect(try backend.call("get-me", token: thief.json["token"].text).status == 200)
         try age(60)
         expectProblem(try refresh(person.refreshToken), 401, "refresh_reused")
         for token in [person.token, try #require(thief.json["token"].text)] {
@@ -105,6 +106,70 @@ struct RefreshTests {
     }
 
     @Test
+    func `Whoever lost the answer to a refresh gets it again, however late they ask`() throws {
+        sleep(1)
+        let lost = try refresh(person.refreshToken)
+        // The access token from before is used on.
+        #expect(try backend.call("get-me", token: person.token).status == 200)
+        try age(3 * 86_400)
+        let database = backend.database.connect()
+        try database.execute("update sessions set expires_at = now() + interval '1 hour'")
+        for _ in 0..<2 {
+            let again = try refresh(person.refreshToken)
+            #expect(again.status == 200 && again.json["refresh_token"] == lost.json["refresh_token"])
+            let claims = try Forged(try #require(again.json["token"].text)).claims
+            #expect(abs((claims["iat"].number ?? 0) - Date().timeIntervalSince1970) < 30)
+        }
+        #expect(try database.row(Bool.self, "select expires_at > now() + interval '29 days' from sessions") == true)
+        let came = try refresh(person.refreshToken)
+        #expect(try backend.call("get-me", token: came.json["token"].text).status == 200)
+        #expect(try refresh(try #require(came.json["refresh_token"].text)).status == 200)
+        expectProblem(try refresh(person.refreshToken), 401, "refresh_reused")
+    }
+
+    @Test(arguments: ["get-me", "list-chatrooms", "create-chatroom", "send-message", "stream-reply", "search-messages"])
+    func `An answer that has arrived is used from the first request on, and the token before is good no more`(
+        endpoint: String
+    ) throws {
+        let backend = try Backend()
+        let person = try backend.signIn()
+        let room = try backend.room(person)
+        let reply = try backend.post("Hello", room, person)
+        sleep(1)
+        let body: JSONValue = ["refresh_token": .string(person.refreshToken)]
+        let answer = try backend.call("refresh", body: body)
+        let database = backend.database.connect()
+        let isRead = ["get-me", "list-chatrooms", "search-messages"].contains(endpoint)
+        if endpoint == "stream-reply" {
+            try database.execute(
+                "with job as (delete from jobs) update messages set status = 'done' where role = 'model'")
+        }
+        let used = try backend.call(
+            endpoint, room: room, message: reply, token: answer.json["token"].text,
+            body: isRead || endpoint == "stream-reply" ? nil : ["content": "Hello"], query: "q=hello")
+        #expect(used.status < 300, "\(used.text)")
+        #expect(try database.row(Bool.self, "select is_unused from sessions") == false)
+        try database.execute("update sessions set refreshed_at = refreshed_at - interval '1 minute'")
+        expectProblem(try backend.call("refresh", body: body), 401, "refresh_reused")
+        expectProblem(try backend.call("get-me", token: answer.json["token"].text), 401, "session_ended")
+    }
+
+    @Test
+    func `A copy that is used beside the owner's ends the session at the next refresh but one`() throws {
+        let owner = try refresh(person.refreshToken)
+        // Both have the same pair: the thief asked within the overlap.
+        let thief = try refresh(person.refreshToken)
+        #expect(thief.body == owner.body)
+        #expect(try backend.call("get-me", token: owner.json["token"].text).status == 200)
+        let shared = try #require(owner.json["refresh_token"].text)
+        let next = try refresh(shared)
+        #expect(try backend.call("get-me", token: next.json["token"].text).status == 200)
+        try age(60)
+        expectProblem(try refresh(shared), 401, "refresh_reused")
+        expectProblem(try backend.call("get-me", token: next.json["token"].text), 401, "session_ended")
+    }
+
+    @Test
     func `A token of two generations ago ends the session even within 30 seconds`() throws {
         let second = try #require(try refresh(person.refreshToken).json["refresh_token"].text)
         #expect(try refresh(second).status == 200)
@@ -117,7 +182,8 @@ struct RefreshTests {
         let backend = try Backend(processes: 8)
         let person = try backend.signIn()
         let body: JSONValue = ["refresh_token": .string(person.refreshToken)]
-        #expect(try backend.call("refresh", body: body).status == 200)
+        let token = try #require(try backend.call("refresh", body: body).json["token"].text)
+        #expect(try backend.call("get-me", token: token).status == 200)
         let database = backend.database.connect()
         try database.execute("update sessions set refreshed_at = refreshed_at - interval '1 minute'")
         let codes = try concurrently(50) { _ in try backend.call("refresh", body: body).json["code"].text }
