@@ -41,6 +41,7 @@ public enum Migrations {
         ("sending", PackageResources.sending_sql),
         ("balances", PackageResources.balances_sql),
         ("together", PackageResources.together_sql),
+        ("number_forms", PackageResources.number_forms_sql),
         ("unused_tokens", PackageResources.unused_tokens_sql),
     ]
 

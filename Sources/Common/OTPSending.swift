@@ -3,7 +3,7 @@
 /// Numbers with and without an account are treated alike, so that nobody finds out which is which: the worker, which sends
 /// the code, drops those that nobody waits for.
 public func sendOTP(for purpose: OTP.Purpose, _ request: Request, _ database: Database) throws -> Response {
-    let mobile = try request.json(Addressee.self).mobile.mobile
+    let mobile = try request.json(Addressee.self).mobile.reachable(in: database)
     let otp = OTP.random()
     let isShown = Settings.otpDelivery == "response"
     let sealed = isShown ? nil : otp.sealed(mobile: mobile, purpose: purpose)
@@ -39,7 +39,7 @@ public func sendOTP(for purpose: OTP.Purpose, _ request: Request, _ database: Da
     return .json("{\"expires_in\":\(OTP.seconds),\"resend_in\":\(outcome.wait)\(shown)}")
 }
 
-private struct Addressee: Decodable { let mobile: ReachableMobile }
+private struct Addressee: Decodable { let mobile: WrittenMobile }
 
 private struct Outcome: Decodable {
     /// The code of the limit that is in the way.

@@ -51,6 +51,18 @@ public enum Settings {
         }
         return prefixes
     }()
+    /// The country code that is put before national numbers, as in `+91`; empty: they are refused.
+    public static let defaultCountry = {
+        let country = text("DEFAULT_COUNTRY", default: "")
+        let digits = country.utf8.dropFirst()
+        let isCode = country.hasPrefix("+") && (1...4).contains(digits.count) && digits.allSatisfy(\.isDigit)
+        guard country.isEmpty || isCode && digits.first != UInt8(ascii: "0") else {
+            refuse("DEFAULT_COUNTRY must be a country code such as +91")
+        }
+        return country
+    }()
+    /// How many digits a national number has, without its leading 0.
+    public static let nationalDigits = number("NATIONAL_DIGITS", default: 10, in: 4...14)
     /// The model that answers in rooms that chose none.
     public static let model = text("GEMINI_MODEL", default: "gemini-3.8-flash")
     /// The models that a room may choose, separated by commas.
@@ -107,6 +119,7 @@ public enum Settings {
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
         _ = (heldRequests, readerPatience, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
         _ = (otpPerAddressHour, otpPerDay, otpCountries, limits, trashDays, Plan.basic, Plan.pro)
+        _ = (defaultCountry, nationalDigits)
         _ = (publicURL, shareDays, shares, shareBytes)
         _ = RateLimit.allCases.map(\.perMinute)
         _ = (stripeIsLive, stripeGraceDays)

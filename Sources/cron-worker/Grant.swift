@@ -4,9 +4,10 @@ import Common
 /// Pro that the operator gives, without Stripe.
 enum Grant {
 
-    @Sendable static func mobile(_ text: String) throws -> Mobile {
-        guard let mobile = Mobile(text) else { throw ValidationError("\(text) is no mobile number.") }
-        return mobile
+    @Sendable static func mobile(_ text: String) throws -> WrittenMobile {
+        do { return try WrittenMobile(text) } catch {
+            throw ValidationError("\(text) is no mobile number: it \(error.rawValue).")
+        }
     }
 
     /// What was done, as a sentence.

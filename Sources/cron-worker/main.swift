@@ -11,13 +11,13 @@ struct CronWorker: ParsableCommand {
     var migrate = false
 
     @Option(help: "Give Pro to the account with this number, and end.", transform: Grant.mobile)
-    var grantPro: Mobile?
+    var grantPro: WrittenMobile?
 
     @Option(help: "The day on which it ends, as in 2027-01-31 (UTC); never, unless given.")
     var until: String?
 
     @Option(help: "Take back what was given to the account with this number, and end.", transform: Grant.mobile)
-    var revokePro: Mobile?
+    var revokePro: WrittenMobile?
 
     @Option(help: "Seconds after which no more is begun; what is under way is finished.")
     var seconds = 62
@@ -29,9 +29,11 @@ struct CronWorker: ParsableCommand {
     func run() throws {
         do {
             if let grantPro {
-                print(try Grant.give(to: grantPro, until: until, Database()))
+                let database = Database()
+                print(try Grant.give(to: grantPro.stored(in: database), until: until, database))
             } else if let revokePro {
-                print(try Grant.takeBack(from: revokePro, Database()))
+                let database = Database()
+                print(try Grant.takeBack(from: revokePro.stored(in: database), database))
             } else if migrate {
                 let applied = try Migrations.apply(to: Database(timeout: 600_000))
                 print(applied.isEmpty ? "schema is up to date" : "applied \(applied.joined(separator: ", "))")
@@ -40,6 +42,8 @@ struct CronWorker: ParsableCommand {
             }
         } catch let error as ValidationError {
             throw error
+        } catch let problem as Problem {
+            throw ValidationError(problem.detail)
         } catch {
             Log.error("cron-worker failed", ["reason": "\(error)"])
             throw ExitCode.failure

@@ -138,10 +138,13 @@ public final class Backend: @unchecked Sendable {
         return try signIn(mobile: mobile)
     }
 
-    /// Signs in again.
-    public func signIn(mobile: String) throws -> Person {
+    /// Signs in by a code. The first time, that proves the number, and sets a password.
+    public func signIn(mobile: String, password: String? = nil) throws -> Person {
         let sent = try expect(try call("send-otp", body: ["mobile": .string(mobile)]), 200)
-        let answer = try expect(try call("verify-otp", body: ["mobile": .string(mobile), "otp": sent["otp"]]), 200)
+        let proof: JSONValue = [
+            "mobile": .string(mobile), "otp": sent["otp"], "password": password.map { .string($0) } ?? .null,
+        ]
+        let answer = try expect(try call("verify-otp", body: proof), 200)
         guard let token = answer["token"].text, let id = answer["user"]["id"].text,
             let refreshToken = answer["refresh_token"].text
         else { throw Executable.Failure("no token in \(answer)") }

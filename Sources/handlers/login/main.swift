@@ -1,7 +1,7 @@
 import Common
 
 struct Credentials: Decodable {
-    let mobile: Mobile
+    let mobile: WrittenMobile
     let password: Text<AnyPassword>
 }
 
@@ -23,14 +23,15 @@ struct SignedIn: Decodable { let user: String }
 // nobody finds out which is which.
 serve { request, database in
     let input: Credentials = try request.json()
+    let mobile = try input.mobile.stored(in: database)
     let account = try database.row(
         Account.self,
         """
         select t.wait, u.id, u.password_hash as hash
         from reserve_login(
-            \(input.mobile), \(request.address)::inet, \(Settings.loginTries), \(Settings.loginTriesByAddress),
+            \(mobile), \(request.address)::inet, \(Settings.loginTries), \(Settings.loginTriesByAddress),
             \(Settings.loginWait), \(Settings.loginLongestWait)) t (wait)
-        left join users u on u.mobile = \(input.mobile) and u.mobile_verified_at is not null
+        left join users u on u.mobile = \(mobile) and u.mobile_verified_at is not null
         """)
     guard let account, account.wait == 0 else { throw Problem.loginTooSoon(seconds: account?.wait ?? 1) }
 
@@ -44,7 +45,7 @@ serve { request, database in
                 \(SecurityEvent.signInFailed.record(
                     for: "select \(account.id ?? .lowest)::uuid as user_id", request,
                     into: account.id == nil ? "unowned_events" : "security_events")))
-            update login_failures set failed_at = clock_timestamp() where key = 'mobile:' || \(input.mobile)
+            update login_failures set failed_at = clock_timestamp() where key = 'mobile:' || \(mobile)
             """)
         throw wrong
     }

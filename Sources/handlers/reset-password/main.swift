@@ -1,7 +1,7 @@
 import Common
 
 struct Reset: Decodable {
-    let mobile: Mobile
+    let mobile: WrittenMobile
     let otp: String
     let newPassword: NewPassword
 
@@ -23,6 +23,7 @@ struct Outcome: Decodable {
 
 serve { request, database in
     let reset: Reset = try request.json()
+    let mobile = try reset.mobile.stored(in: database)
     // Before it is known whether the code is right, so that a code is used up by the statement that sets the password.
     let passwordHash = try Password.hash(reset.newPassword.text)
 
@@ -30,14 +31,14 @@ serve { request, database in
         let outcome = try database.row(
             Outcome.self,
             """
-            with tried as (\(OTP.tried(reset.otp, mobile: reset.mobile, purpose: .reset))), account as (
+            with tried as (\(OTP.tried(reset.otp, mobile: mobile, purpose: .reset))), account as (
                 update users
                 set password_hash = \(passwordHash), mobile_verified_at = coalesce(mobile_verified_at, now()),
                     signed_up_from = null
-                where mobile = \(reset.mobile) and (select correct from tried)
+                where mobile = \(mobile) and (select correct from tried)
                 returning id as user_id
             ), forgiven as (
-                delete from login_failures where key = 'mobile:' || \(reset.mobile)::text and exists (select from account)
+                delete from login_failures where key = 'mobile:' || \(mobile)::text and exists (select from account)
             ), recorded as (\(SecurityEvent.passwordReset.record(for: "select user_id from account", request)))
             select exists (select from account) as is_done,
                 case when correct then 0 else attempts_left end as attempts_left
@@ -48,7 +49,7 @@ serve { request, database in
             try database.execute(
                 """
                 update sessions s set ended_at = now(), end_reason = 'password_reset' from users u
-                where u.mobile = \(reset.mobile) and s.user_id = u.id and s.ended_at is null
+                where u.mobile = \(mobile) and s.user_id = u.id and s.ended_at is null
                 """)
         }
         return outcome

@@ -1,13 +1,14 @@
 import Common
 
 struct NewUser: Decodable {
-    let mobile: ReachableMobile
+    let mobile: WrittenMobile
     let username: Username?
     let password: NewPassword?
 }
 
 serve { request, database in
     let new: NewUser = try request.json()
+    let mobile = try new.mobile.reachable(in: database)
     let passwordHash = try new.password.map { try Password.hash($0.text) }
 
     // A number that nobody has proven to be theirs may be signed up again.
@@ -15,7 +16,7 @@ serve { request, database in
         String.self,
         """
         insert into users as u (mobile, username, password_hash, signed_up_from)
-        values (\(new.mobile.mobile), \(new.username), \(passwordHash), \(request.origin))
+        values (\(mobile), \(new.username), \(passwordHash), \(request.origin))
         on conflict (mobile) do update
         set username = excluded.username, password_hash = excluded.password_hash,
             signed_up_from = excluded.signed_up_from, created_at = now()

@@ -1,7 +1,7 @@
 import Common
 
 struct Guess: Decodable {
-    let mobile: Mobile
+    let mobile: WrittenMobile
     let otp: String
     /// For an account whose number is proven by this.
     let password: NewPassword?
@@ -22,6 +22,7 @@ struct Outcome: Decodable {
 
 serve { request, database in
     let guess: Guess = try request.json()
+    let mobile = try guess.mobile.stored(in: database)
     let refresh = RefreshToken()
     let passwordHash = try guess.password.map { try Password.hash($0.text) }
 
@@ -30,14 +31,14 @@ serve { request, database in
     let outcome = try database.row(
         Outcome.self,
         """
-        with tried as (\(OTP.tried(guess.otp, mobile: guess.mobile, purpose: .signIn))), u as (
+        with tried as (\(OTP.tried(guess.otp, mobile: mobile, purpose: .signIn))), u as (
             update users set mobile_verified_at = coalesce(mobile_verified_at, now()),
                 password_hash = case
                     when mobile_verified_at is not null then password_hash
                     else coalesce(\(passwordHash), case when signed_up_from = \(request.origin) then password_hash end)
                 end,
                 signed_up_from = null
-            where mobile = \(guess.mobile) and (select correct from tried)
+            where mobile = \(mobile) and (select correct from tried)
             returning *
         ), \(refresh.session(for: "select id as user_id from u", by: "otp", request))
         select tried.correct, tried.attempts_left, session.user_id, \(User.json) as user
