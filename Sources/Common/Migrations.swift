@@ -42,6 +42,7 @@ public enum Migrations {
         ("balances", PackageResources.balances_sql),
         ("together", PackageResources.together_sql),
         ("number_forms", PackageResources.number_forms_sql),
+        ("superseded_codes", PackageResources.superseded_codes_sql),
         ("unused_tokens", PackageResources.unused_tokens_sql),
     ]
 

@@ -26,21 +26,26 @@ public struct OTP: Sendable {
 
     /// The hashes that a guess may match: one for each key, so that rotating keys spoils no code.
     public static func hashes(
-        of guess: String, mobile: Mobile, purpose: Purpose, keys: [TokenKey] = Settings.tokenKeys
+        of guess: EnteredOTP, mobile: Mobile, purpose: Purpose, keys: [TokenKey] = Settings.tokenKeys
     ) -> [String] {
-        keys.map { hash(guess, mobile, purpose, $0) }
+        keys.map { hash(guess.code, mobile, purpose, $0) }
     }
 
-    /// Counts a guess and judges it: `correct` and `attempts_left`, or no row where there is no code to be guessed any more.
+    /// Counts a guess and judges it: `correct`, `is_superseded` and `attempts_left`, or no row where there is no code to be guessed
+    /// any more.
     ///
-    /// That is one update of one row, so that tries at the same time are counted too. A code that was right is over at once.
-    public static func tried(_ guess: String, mobile: Mobile, purpose: Purpose) -> SQL {
+    /// That is one update of one row, so that tries at the same time are counted too. A code that was right is over at once. One
+    /// that was sent before the current one, and arrived late, is known and does not count: it opens nothing, so that whoever guesses
+    /// still has five tries for the one code in a million.
+    public static func tried(_ guess: EnteredOTP, mobile: Mobile, purpose: Purpose) -> SQL {
         let hashes = hashes(of: guess, mobile: mobile, purpose: purpose)
+        let isSuperseded: SQL = "(code_hash <> all(\(hashes)::text[]) and superseded && \(hashes)::text[])"
         return """
-            update otps set attempts = attempts + 1,
+            update otps set attempts = attempts + case when \(isSuperseded) then 0 else 1 end,
                 expires_at = case when code_hash = any(\(hashes)::text[]) then '-infinity' else expires_at end
             where mobile = \(mobile) and purpose = \(purpose.rawValue) and attempts < \(tries)::int and expires_at > now()
-            returning code_hash = any(\(hashes)::text[]) as correct, \(tries)::int - attempts as attempts_left
+            returning code_hash = any(\(hashes)::text[]) as correct, \(isSuperseded) as is_superseded,
+                \(tries)::int - attempts as attempts_left
             """
     }
 
@@ -69,9 +74,44 @@ public struct OTP: Sendable {
     }
 }
 
+/// A code as somebody enters it: six digits, with whatever separates them. What is something else is refused before it counts as a try.
+public struct EnteredOTP: Decodable, Sendable {
+    let code: String
+
+    /// More than six digits have with all their separators, in bytes.
+    private static let longest = 64
+
+    public init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        let scalars = text.utf8.count <= EnteredOTP.longest ? Array(text.unicodeScalars.filter { !$0.isSeparator }) : []
+        guard scalars.count == 6, scalars.allSatisfy({ ("0"..."9").contains($0) }) else {
+            throw Problem.Field("must be six digits from 0 to 9", at: decoder.codingPath)
+        }
+        code = String(String.UnicodeScalarView(scalars))
+    }
+}
+
+/// What came of a guess, as `OTP.tried` has it.
+public struct OTPTry: Decodable {
+    public let correct: Bool
+    let isSuperseded: Bool
+    let attemptsLeft: Int
+
+    enum CodingKeys: String, CodingKey {
+        case correct
+        case isSuperseded = "is_superseded"
+        case attemptsLeft = "attempts_left"
+    }
+}
+
 extension Problem {
-    /// A code that is not the one that was sent, or is good no more.
-    public static func otpInvalid(attemptsLeft: Int) -> Problem {
-        Problem(401, "otp_invalid", "The code is wrong, used or over.", extra: ["attempts_left": attemptsLeft])
+    /// A code that is not the one that was sent, or is good no more; of nil, none is.
+    public static func otpInvalid(_ guess: OTPTry?) -> Problem {
+        // The right code of a number without an account is a wrong one too.
+        let left = ["attempts_left": guess.map { $0.correct ? 0 : $0.attemptsLeft } ?? 0]
+        guard let guess, guess.isSuperseded else {
+            return Problem(401, "otp_invalid", "The code is wrong, used or over.", extra: left)
+        }
+        return Problem(401, "otp_superseded", "A newer code has been sent. Enter that one.", extra: left)
     }
 }

@@ -16,13 +16,15 @@ public func sendOTP(for purpose: OTP.Purpose, _ request: Request, _ database: Da
                 \(mobile), \(request.address)::inet, \(Settings.otpResendSeconds)::int,
                 \(Settings.otpPerAddressHour)::int, \(Settings.otpPerDay)::int)
         ), sent as (
-            insert into otps (mobile, purpose, code_hash, expires_at)
+            insert into otps as o (mobile, purpose, code_hash, expires_at)
             select \(mobile), \(purpose.rawValue), \(otp.hash(mobile: mobile, purpose: purpose)),
                 clock_timestamp() + make_interval(secs => \(OTP.seconds)::int)
             from counted where refusal is null
             on conflict (mobile, purpose) do update
-            set code_hash = excluded.code_hash, attempts = 0, sent_at = now(), expires_at = excluded.expires_at
-            returning mobile, purpose, expires_at
+            set code_hash = excluded.code_hash, attempts = 0, sent_at = now(), expires_at = excluded.expires_at,
+                superseded = case when o.expires_at > now() and o.attempts < \(OTP.tries)::int
+                    then (o.code_hash || o.superseded)[1:\(OTP.tries)::int] else '{}' end
+            returning o.mobile, o.purpose, o.expires_at
         ), queued as (
             insert into jobs (user_id, lane, id, kind, payload)
             select md5('otp:' || s.mobile)::uuid, j.id, j.id, 'otp', jsonb_build_object(

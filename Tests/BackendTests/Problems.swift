@@ -27,7 +27,8 @@ func expectProblem(
     }
     if status == 401 {
         #expect(
-            answer.header("WWW-Authenticate") != nil || code == "otp_invalid", comment, sourceLocation: sourceLocation)
+            answer.header("WWW-Authenticate") != nil || ["otp_invalid", "otp_superseded"].contains(code), comment,
+            sourceLocation: sourceLocation)
     }
     if status == 429 || status == 503 {
         #expect(

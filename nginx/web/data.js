@@ -2,7 +2,7 @@ import { post, remove, request } from './api.js';
 import { save } from './attachments.js';
 import { openForm } from './dialogs.js';
 import { $, h } from './dom.js';
-import { field } from './forms.js';
+import { codeField, field } from './forms.js';
 import { noticeProblem } from './notices.js';
 import { end, user } from './session.js';
 import { section } from './settings.js';
@@ -33,7 +33,7 @@ function confirmDeletion() {
         text: 'This can’t be undone. To go on, enter your password, or a code that is sent to your mobile.',
         fields: [
             field({ name: 'password', label: 'Password', type: 'password', autocomplete: 'current-password' }),
-            field({ name: 'otp', label: 'Code', inputmode: 'numeric', autocomplete: 'one-time-code', maxlength: 6, pattern: '[0-9]{6}' }),
+            codeField(),
         ],
         submit: 'Delete everything', danger: true,
         onsubmit: async ({ password, otp }) => {

@@ -13,6 +13,12 @@ export function field({ name, label, hint, options, rows, value, ...attributes }
         h('p', { id: `${id}-hint`, class: 'hint' }, hint), h('p', { id: `${id}-fault`, class: 'fault' }));
 }
 
+/** Where a code is entered: six digits, with spaces or dashes where they are copied along. */
+export const codeField = (attributes) => field({
+    name: 'otp', label: 'Code', inputmode: 'numeric', autocomplete: 'one-time-code', pattern: '[\\s\\p{Pd}\\p{Cf}.]*([0-9][\\s\\p{Pd}\\p{Cf}.]*){6}', maxlength: 20,
+    title: 'Six digits', ...attributes,
+});
+
 /**
  * A form that says what was wrong with what was sent, beside the fields it is about.
  * @param onsubmit(values): does it; a Problem that it throws is shown.

@@ -3,11 +3,11 @@ import Common
 /// That it is the owner who asks, and not whoever has their token.
 struct Proof: Decodable {
     let password: Text<AnyRule>?
-    let otp: Text<AnyRule>?
+    let otp: EnteredOTP?
 
     enum CodingKeys: String, CodingKey { case password, otp }
 
-    /// What never was a password or a code is a wrong one; only what is no use to look at is refused.
+    /// What never was a password is a wrong one; only what is no use to look at is refused.
     enum AnyRule: TextRule { static let length = 0...128 }
 }
 
@@ -20,16 +20,6 @@ struct Account: Decodable {
     enum CodingKeys: String, CodingKey {
         case mobile, wait
         case passwordHash = "password_hash"
-    }
-}
-
-struct Try: Decodable {
-    let correct: Bool
-    let attemptsLeft: Int
-
-    enum CodingKeys: String, CodingKey {
-        case correct
-        case attemptsLeft = "attempts_left"
     }
 }
 
@@ -53,10 +43,8 @@ serve { request, database in
             throw Problem.unauthorized("credentials_invalid", "The password is wrong.")
         }
     } else if let otp = proof.otp {
-        let outcome = try database.row(Try.self, OTP.tried(otp.text, mobile: account.mobile, purpose: .signIn))
-        guard let outcome, outcome.correct else {
-            throw Problem.otpInvalid(attemptsLeft: outcome?.attemptsLeft ?? 0)
-        }
+        let outcome = try database.row(OTPTry.self, OTP.tried(otp, mobile: account.mobile, purpose: .signIn))
+        guard let outcome, outcome.correct else { throw Problem.otpInvalid(outcome) }
     } else {
         throw Problem(
             422, "invalid", "password or otp is missing.",

@@ -2,7 +2,7 @@ import Common
 
 struct Reset: Decodable {
     let mobile: WrittenMobile
-    let otp: String
+    let otp: EnteredOTP
     let newPassword: NewPassword
 
     enum CodingKeys: String, CodingKey {
@@ -12,12 +12,15 @@ struct Reset: Decodable {
 }
 
 struct Outcome: Decodable {
+    let guess: OTPTry
     let isDone: Bool
-    let attemptsLeft: Int
 
-    enum CodingKeys: String, CodingKey {
-        case isDone = "is_done"
-        case attemptsLeft = "attempts_left"
+    enum CodingKeys: String, CodingKey { case isDone = "is_done" }
+
+    init(from decoder: any Decoder) throws {
+        let row = try decoder.container(keyedBy: CodingKeys.self)
+        guess = try OTPTry(from: decoder)
+        isDone = try row.decode(Bool.self, forKey: .isDone)
     }
 }
 
@@ -40,9 +43,7 @@ serve { request, database in
             ), forgiven as (
                 delete from login_failures where key = 'mobile:' || \(mobile)::text and exists (select from account)
             ), recorded as (\(SecurityEvent.passwordReset.record(for: "select user_id from account", request)))
-            select exists (select from account) as is_done,
-                case when correct then 0 else attempts_left end as attempts_left
-            from tried
+            select exists (select from account) as is_done, tried.* from tried
             """)
         // A statement of its own, to see who signed in by the old password while the account's row was waited for.
         if outcome?.isDone == true {
@@ -54,6 +55,6 @@ serve { request, database in
         }
         return outcome
     }
-    guard let outcome, outcome.isDone else { throw Problem.otpInvalid(attemptsLeft: outcome?.attemptsLeft ?? 0) }
+    guard let outcome, outcome.isDone else { throw Problem.otpInvalid(outcome?.guess) }
     return Response(status: 204)
 }

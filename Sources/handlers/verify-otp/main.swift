@@ -2,21 +2,26 @@ import Common
 
 struct Guess: Decodable {
     let mobile: WrittenMobile
-    let otp: String
+    let otp: EnteredOTP
     /// For an account whose number is proven by this.
     let password: NewPassword?
 }
 
 struct Outcome: Decodable {
-    let correct: Bool
-    let attemptsLeft: Int
+    let guess: OTPTry
     let userID: ID?
     let user: String?
 
     enum CodingKeys: String, CodingKey {
-        case correct, user
-        case attemptsLeft = "attempts_left"
+        case user
         case userID = "user_id"
+    }
+
+    init(from decoder: any Decoder) throws {
+        let row = try decoder.container(keyedBy: CodingKeys.self)
+        guess = try OTPTry(from: decoder)
+        userID = try row.decodeIfPresent(ID.self, forKey: .userID)
+        user = try row.decodeIfPresent(String.self, forKey: .user)
     }
 }
 
@@ -41,13 +46,11 @@ serve { request, database in
             where mobile = \(mobile) and (select correct from tried)
             returning *
         ), \(refresh.session(for: "select id as user_id from u", by: "otp", request))
-        select tried.correct, tried.attempts_left, session.user_id, \(User.json) as user
+        select tried.*, session.user_id, \(User.json) as user
         from tried left join u on true left join session on true
         """)
     guard let outcome, let user = outcome.userID, let json = outcome.user else {
-        // The right code of a number without an account is a wrong one too.
-        let left = outcome.map { $0.correct ? 0 : $0.attemptsLeft } ?? 0
-        throw Problem.otpInvalid(attemptsLeft: left)
+        throw Problem.otpInvalid(outcome?.guess)
     }
     return try .signIn(user: user, json: json, refresh: refresh)
 }

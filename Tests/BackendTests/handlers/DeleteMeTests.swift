@@ -118,6 +118,22 @@ struct DeleteMeTests {
     }
 
     @Test
+    func `A code may be separated, is no try where it is none, and one that arrives late says so`() throws {
+        let person = try backend.signIn()
+        let (late, current) = (try sent(person), try sent(person))
+        if late != current { expectProblem(try delete(person, otp: late), 401, "otp_superseded") }
+        for text in ["", "12345", "abcdef"] {
+            let answer = try delete(person, otp: text)
+            expectProblem(answer, 422, "invalid", text)
+            #expect(answer.json["errors"][0]["field"] == "otp")
+        }
+        #expect(
+            try backend.database.connect().row(Int.self, "select max(attempts) from otps where expires_at > now()") == 0
+        )
+        #expect(try delete(person, otp: "\(current.prefix(3)) \(current.suffix(3))").status == 204)
+    }
+
+    @Test
     func `Another's code is a wrong one`() throws {
         let (person, other) = (try backend.signIn(), try backend.signIn())
         let (own, code) = (try sent(person), try sent(other))

@@ -113,6 +113,17 @@ struct ResetPasswordTests {
         #expect(try passwordHash() == "")
     }
 
+    @Test
+    func `A code may be separated, is no try where it is none, and one that arrives late says so`() throws {
+        let person = try backend.signIn()
+        let (late, current) = (try code(person.mobile), try code(person.mobile))
+        if late != current { expectProblem(try reset(person.mobile, late), 401, "otp_superseded") }
+        expectProblem(try reset(person.mobile, "12345"), 422, "invalid")
+        let attempts = try backend.database.connect().row(Int.self, "select attempts from otps where purpose = 'reset'")
+        #expect(attempts == 0)
+        #expect(try reset(person.mobile, "\(current.prefix(3)) - \(current.suffix(3))").status == 204)
+    }
+
     @Test(arguments: ["password", "PassWord1", "12345678", "qwertyuiop", "greyhoun"])
     func `What everybody chooses is refused by name, in any case, and uses up no code`(password: String) throws {
         let person = try backend.signIn()

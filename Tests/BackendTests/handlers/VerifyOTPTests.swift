@@ -235,6 +235,75 @@ struct VerifyOTPTests {
         #expect(try sessions() == 0)
     }
 
+    @Test
+    func `A code may be entered with spaces and dashes`() throws {
+        for separate in [
+            { "\($0.prefix(3)) \($0.suffix(3))" }, { "\($0.prefix(3))-\($0.suffix(3))\n" }, { "\u{200E}\($0)\u{A0}" },
+        ]
+            as [(String) -> String]
+        {
+            try backend.database.connect().execute("delete from otp_sends")
+            #expect(try guess(separate(try sent())).status == 200)
+            try backend.database.connect().execute("delete from users")
+        }
+    }
+
+    @Test
+    func `What is not six digits is refused by name and is no try`() throws {
+        let code = try sent()
+        for text in [
+            "", "1", "12345", "1234567", "abcdef", "12345a", "１２３４５６", "١٢٣٤٥٦", String(repeating: " ", count: 999),
+        ] {
+            let answer = try guess(text)
+            expectProblem(answer, 422, "invalid", text)
+            #expect(answer.json["errors"][0]["field"] == "otp")
+        }
+        #expect(try backend.database.connect().row(Int.self, "select attempts from otps") == 0)
+        #expect(try guess(code).status == 200)
+    }
+
+    @Test
+    func `A code that was sent before and arrives late says so, costs no try and opens nothing`() throws {
+        let backend = try Backend(["OTP_RESEND_SECONDS": "0"])
+        func guess(_ code: String) throws -> Answer {
+            try backend.call("verify-otp", body: ["mobile": "+919876543210", "otp": .string(code)])
+        }
+        _ = try backend.call("signup", body: ["mobile": "+919876543210"])
+        let codes = try (0..<4).map { _ in
+            try #require(try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"].text)
+        }
+        let current = try #require(codes.last)
+        let late = codes.dropLast().filter { $0 != current }
+        let wrong = try #require((0..<9).map { "00000\($0)" }.first { !codes.contains($0) })
+        for left in [4, 3, 2, 1] {
+            #expect(try guess(wrong).json["attempts_left"].number == Double(left))
+            for code in late {
+                let answer = try guess(code)
+                expectProblem(answer, 401, "otp_superseded")
+                #expect(answer.json["attempts_left"].number == Double(left))
+            }
+        }
+        // The bound of five tries holds for all of them together.
+        #expect(try guess(wrong).json["attempts_left"] == 0)
+        for code in codes { expectProblem(try guess(code), 401, "otp_invalid") }
+        #expect(try backend.database.connect().row(Int.self, "select count(*) from sessions") == 0)
+    }
+
+    @Test
+    func `A code that was used or tried out is not known as one that arrived late`() throws {
+        let backend = try Backend(["OTP_RESEND_SECONDS": "0"])
+        _ = try backend.call("signup", body: ["mobile": "+919876543210"])
+        func send() throws -> JSONValue { try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"] }
+        func guess(_ code: JSONValue) throws -> Answer {
+            try backend.call("verify-otp", body: ["mobile": "+919876543210", "otp": code])
+        }
+        let used = try send()
+        #expect(try guess(used).status == 200)
+        let next = try send()
+        if used != next { expectProblem(try guess(used), 401, "otp_invalid") }
+        #expect(try guess(next).status == 200)
+    }
+
     private func sent(password: String? = nil) throws -> String {
         _ = try backend.call(
             "signup", body: ["mobile": "+919876543210", "password": password.map { .string($0) } ?? .null])
