@@ -41,6 +41,7 @@ public enum Migrations {
         ("sending", PackageResources.sending_sql),
         ("balances", PackageResources.balances_sql),
         ("together", PackageResources.together_sql),
+        ("sign_ups", PackageResources.sign_ups_sql),
         ("number_forms", PackageResources.number_forms_sql),
         ("superseded_codes", PackageResources.superseded_codes_sql),
         ("unused_tokens", PackageResources.unused_tokens_sql),

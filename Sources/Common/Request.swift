@@ -32,9 +32,6 @@ public struct Request {
         return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1 ? text : nil
     }
 
-    /// The address and the program that it comes from, as far as they are known.
-    public var origin: String { "\(address ?? "") \(header("USER_AGENT")?.prefix(500) ?? "")" }
-
     /// An id out of the path; 404 where it is no UUID, for then nothing can be there.
     public func pathID(_ name: String) throws -> ID {
         guard let id = parameter(name).flatMap({ ID($0) }) else { throw Problem.notFound }

@@ -13,6 +13,15 @@ enum Purge {
                 select mobile, purpose from otps where expires_at < now() - interval '1 day' limit 5000
                 for update skip locked)
             """,
+            // Sign-ups that nobody has proven. A code on its way may be entered, and Pro that the operator gave waits for its owner.
+            """
+            delete from users where id in (
+                select u.id from users u
+                where u.mobile_verified_at is null and u.created_at < now() - interval '1 day'
+                    and not exists (select from otps o where o.mobile = u.mobile and o.expires_at > now())
+                    and not exists (select from pro_grants g where g.user_id = u.id)
+                order by u.created_at limit 1000 for update skip locked)
+            """,
             // What is locked is being counted, and judged by what comes of that.
             """
             delete from otp_sends where key in (

@@ -42,7 +42,7 @@ struct QueryPlansTests {
         let mobile = Backend.mobile()
         let account: JSONValue = ["mobile": .string(mobile), "password": "correct horse"]
         #expect(try backend.call("signup", body: account).status == 201)
-        let person = try backend.signIn(mobile: mobile)
+        let person = try backend.signIn(mobile: mobile, password: "correct horse")
         let rooms = try (0..<3).map { try backend.room(person, ["title": .string("Room \($0)")]) }
         let reply = try backend.post("Hello", rooms[0], person)
         let database = backend.database.connect()

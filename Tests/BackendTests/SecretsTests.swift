@@ -31,7 +31,8 @@ struct SecretsTests {
             let code = try secret("code", call("send-otp", body: ["mobile": mobile]).json["otp"])
             let wrong = code == "000000" ? "000001" : "000000"
             #expect(try call("verify-otp", body: ["mobile": mobile, "otp": .string(wrong)]).status == 401)
-            let answer = try call("verify-otp", body: ["mobile": mobile, "otp": .string(code)])
+            let answer = try call(
+                "verify-otp", body: ["mobile": mobile, "otp": .string(code), "password": .string(password)])
             let refresh = try secret("refresh token", answer.json["refresh_token"])
             secrets.append(("refresh token's secret", String(refresh.split(separator: ".")[3])))
             let token = try secret("access token", answer.json["token"])

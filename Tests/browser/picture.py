@@ -36,7 +36,7 @@ def take(site, browser, path):
     """Has somebody talk, and keeps the picture as `path`; its size in bytes."""
     mobile = new_number()
     site.call("POST", "/auth/signup", {"mobile": mobile, "username": "Asha Rao"})
-    session = site.call("POST", "/auth/verify-otp", {"mobile": mobile, "otp": site.call("POST", "/auth/send-otp", {"mobile": mobile})["otp"]})
+    session = site.call("POST", "/auth/verify-otp", {"mobile": mobile, "otp": site.call("POST", "/auth/send-otp", {"mobile": mobile})["otp"], "username": "Asha Rao"})
     token = session["token"]
     made = [site.call("POST", "/chatroom", {"title": title}, token)["id"] for title in rooms]
     site.call("PATCH", f"/chatroom/{made[0]}", {"pinned": True}, token)

@@ -20,6 +20,20 @@ def test_a_new_person_signs_up_by_a_code(stranger):
     stranger.presses("Fill it in")
     expect(stranger.field if stranger.device == "desktop" else stranger.page.locator("h1")).to_be_focused()
     stranger.looks("new-chat")
+    me = json.loads(stranger.page.evaluate("localStorage.session"))["user"]
+    assert me["username"] == "Asha"
+    login = {"mobile": me["mobile"], "password": "a long enough one"}
+    assert stranger.site.call("POST", "/auth/login", login)["user"]["id"] == me["id"]
+
+
+@pytest.mark.parametrize("device", ["desktop"])
+def test_a_code_that_is_pasted_with_a_space_signs_in(stranger):
+    stranger.presses("Create an account")
+    stranger.fills("Mobile number", new_number())
+    stranger.presses("Create it")
+    code = stranger.code_in(stranger.page.locator("output").inner_text())
+    stranger.fills("Code", f"{code[:3]} {code[3:]}")
+    stranger.field.wait_for()
 
 
 def test_a_code_is_offered_to_the_keyboard_of_a_phone_and_sent_again_after_a_while(stranger, sign_up):

@@ -1,7 +1,7 @@
 // The way in: by a code that is sent to the mobile number, or by a password.
 
 import { $, h } from './dom.js';
-import { countdown, field, form } from './forms.js';
+import { codeField, countdown, field, form } from './forms.js';
 import { json, send } from './http.js';
 import { announce } from './notices.js';
 import { begin } from './session.js';
@@ -13,10 +13,7 @@ const mobileField = (value) => field({
     hint: 'With the country code, as in +91 or +1.',
 });
 const passwordField = (name, label, autocomplete, rest = {}) => field({ name, label, type: 'password', autocomplete, ...rest });
-const codeField = () => field({
-    name: 'otp', label: 'Code', inputmode: 'numeric', autocomplete: 'one-time-code', pattern: '[0-9]{6}', maxlength: 6, required: true,
-    class: 'otp', title: 'Six digits',
-});
+const newCodeField = () => codeField({ required: true, class: 'otp' });
 const link = (label, onclick) => h('button', { type: 'button', class: 'link', onclick }, label);
 
 /** Shows the way in within `root`; `reason` says why whoever was in is out. */
@@ -59,20 +56,21 @@ export function showSignIn(root, reason) {
             submit: 'Create it',
             onsubmit: async ({ mobile, username, password }) => {
                 await post('/auth/signup', { mobile, username: username || undefined, password: password || undefined });
-                enterCode(mobile, await post('/auth/send-otp', { mobile }), { password: password || undefined, isNew: true });
+                enterCode(mobile, await post('/auth/send-otp', { mobile }), { username: username || undefined, password: password || undefined, isNew: true });
             },
         }), h('p', { class: 'ways' }, link('I have an account', () => byCode(number(mobile)))));
     }
 
-    function enterCode(mobile, sent, { password, isNew } = {}) {
+    /** `username` and `password` are of a new account: they count only with the code that proves its number. */
+    function enterCode(mobile, sent, { username, password, isNew } = {}) {
         const again = () => post('/auth/send-otp', { mobile });
         const element = form({
-            fields: [codeField()], submit: 'Go on', others: [resend(again)],
-            onsubmit: async ({ otp }) => begin(await post('/auth/verify-otp', { mobile, otp, password })),
+            fields: [newCodeField()], submit: 'Go on', others: [resend(again)],
+            onsubmit: async ({ otp }) => begin(await post('/auth/verify-otp', { mobile, otp, username, password })),
         });
         show('Enter the code', h('p', {}, isNew ? `It is on its way to ${mobile}.` : `If ${mobile} has an account, a code is on its way to it.`), shownCode(sent), element,
             h('p', { class: 'ways' }, link('Another number', () => byCode(mobile))));
-        $('[name=otp]', element).addEventListener('input', ({ target }) => target.value.length === 6 && target.validity.valid && element.requestSubmit());
+        $('[name=otp]', element).addEventListener('input', ({ target }) => target.value.replace(/\D/g, '').length === 6 && target.validity.valid && element.requestSubmit());
         wait(sent);
     }
 
@@ -85,7 +83,7 @@ export function showSignIn(root, reason) {
 
     function reset(mobile, sent) {
         show('Choose a new password', h('p', {}, `If ${mobile} has an account, a code is on its way to it. All devices are signed out.`), shownCode(sent), form({
-            fields: [codeField(), passwordField('new_password', 'New password', 'new-password', { required: true, minlength: 8, maxlength: 128, hint: 'At least 8 characters.' })],
+            fields: [newCodeField(), passwordField('new_password', 'New password', 'new-password', { required: true, minlength: 8, maxlength: 128, hint: 'At least 8 characters.' })],
             submit: 'Set it and sign in', others: [resend(() => post('/auth/forgot-password', { mobile }))],
             onsubmit: async ({ otp, new_password }) => {
                 await post('/auth/reset-password', { mobile, otp, new_password });

@@ -37,7 +37,8 @@ serve { request, database in
             with tried as (\(OTP.tried(reset.otp, mobile: mobile, purpose: .reset))), account as (
                 update users
                 set password_hash = \(passwordHash), mobile_verified_at = coalesce(mobile_verified_at, now()),
-                    signed_up_from = null
+                    -- Anybody may have set the name of a number that nobody had proven.
+                    username = case when mobile_verified_at is not null then username end
                 where mobile = \(mobile) and (select correct from tried)
                 returning id as user_id
             ), forgiven as (

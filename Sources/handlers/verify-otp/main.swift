@@ -3,7 +3,8 @@ import Common
 struct Guess: Decodable {
     let mobile: WrittenMobile
     let otp: EnteredOTP
-    /// For an account whose number is proven by this.
+    /// For an account whose number is proven by this; ignored later.
+    let username: Username?
     let password: NewPassword?
 }
 
@@ -31,18 +32,14 @@ serve { request, database in
     let refresh = RefreshToken()
     let passwordHash = try guess.password.map { try Password.hash($0.text) }
 
-    // Anybody may have signed this number up, the last time a moment ago, and have set a password of their own. Whoever proves
-    // the number keeps it only if they are where it was set, or says another; a stranger's never comes to be.
+    // Anybody may have signed this number up. Only what is sent by whoever proves the number counts, whatever was set before.
     let outcome = try database.row(
         Outcome.self,
         """
         with tried as (\(OTP.tried(guess.otp, mobile: mobile, purpose: .signIn))), u as (
             update users set mobile_verified_at = coalesce(mobile_verified_at, now()),
-                password_hash = case
-                    when mobile_verified_at is not null then password_hash
-                    else coalesce(\(passwordHash), case when signed_up_from = \(request.origin) then password_hash end)
-                end,
-                signed_up_from = null
+                username = case when mobile_verified_at is null then \(guess.username) else username end,
+                password_hash = case when mobile_verified_at is null then \(passwordHash) else password_hash end
             where mobile = \(mobile) and (select correct from tried)
             returning *
         ), \(refresh.session(for: "select id as user_id from u", by: "otp", request))

@@ -56,6 +56,32 @@ struct UpkeepTests {
     }
 
     @Test
+    func `Sign-ups that nobody has proven are deleted after a day`() throws {
+        let database = world.database
+        for (number, age) in [
+            ("+919876543210", "25 hours"), ("+919876543211", "23 hours"), ("+919876543212", "25 hours"),
+            ("+919876543213", "25 hours"),
+        ] {
+            #expect(try backend.call("signup", body: ["mobile": .string(number)]).status == 201)
+            try database.execute(
+                "update users set created_at = now() - \(age)::interval where mobile = \(number)")
+        }
+        // A code is on its way to one, and the operator has given Pro to another.
+        _ = try backend.call("send-otp", body: ["mobile": "+919876543212"])
+        try database.execute(
+            "insert into pro_grants (user_id, until) select id, 'infinity' from users where mobile = '+919876543213'")
+        try database.execute(
+            "update users set created_at = now() - interval '9 days' where id = \(world.person.id)::uuid")
+        let worker = try backend.worker()
+        try eventually("the purge") {
+            try database.row(Int.self, "select count(*) from users where mobile = '+919876543210'") == 0
+        }
+        #expect(try database.row(Int.self, "select count(*) from users") == 4)
+        #expect(try backend.call("get-me", token: world.person.token).status == 200)
+        withExtendedLifetime(worker) {}
+    }
+
+    @Test
     func `A room that is made later follows its user too, and null keeps messages for ever`() throws {
         let worker = try backend.worker()
         try setUserRetention(2)

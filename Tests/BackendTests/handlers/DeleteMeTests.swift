@@ -35,7 +35,7 @@ struct DeleteMeTests {
         let shop = try Shop()
         let mobile = Backend.mobile()
         _ = try shop.backend.call("signup", body: ["mobile": .string(mobile), "password": "correct horse"])
-        let person = try shop.backend.signIn(mobile: mobile)
+        let person = try shop.backend.signIn(mobile: mobile, password: "correct horse")
         try shop.buy(person)
         let worker = try shop.backend.worker()
         try eventually("Pro") { try shop.tier(person) == "pro" }
@@ -275,7 +275,7 @@ struct DeleteMeTests {
         let mobile = Backend.mobile()
         _ = try backend.call(
             "signup", body: ["mobile": .string(mobile), "username": "Asha", "password": "correct horse"])
-        let person = try backend.signIn(mobile: mobile)
+        let person = try backend.signIn(mobile: mobile, password: "correct horse")
         guard isAnswered else { return person }
         let room = try backend.room(person, ["title": "Travel"])
         _ = try backend.call(

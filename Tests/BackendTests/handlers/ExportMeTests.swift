@@ -99,7 +99,7 @@ struct ExportMeTests {
     func `Hashes are not part of it`() throws {
         let mobile = Backend.mobile()
         _ = try backend.call("signup", body: ["mobile": .string(mobile), "password": "correct horse"])
-        let person = try backend.signIn(mobile: mobile)
+        let person = try backend.signIn(mobile: mobile, password: "correct horse")
         let hashes = try database.rows(
             String.self,
             """

@@ -18,7 +18,7 @@ struct LoginTests {
     private static func member(of backend: Backend) throws -> Backend.Person {
         let mobile = Backend.mobile()
         _ = try backend.call("signup", body: ["mobile": .string(mobile), "password": .string(password)])
-        return try backend.signIn(mobile: mobile)
+        return try backend.signIn(mobile: mobile, password: password)
     }
 
     @Test
@@ -65,7 +65,7 @@ struct LoginTests {
             let mobile = Backend.mobile()
             let body: JSONValue = ["mobile": .string(mobile), "password": .string(password)]
             #expect(try backend.call("signup", body: body).status == 201)
-            _ = try backend.signIn(mobile: mobile)
+            _ = try backend.signIn(mobile: mobile, password: password)
             #expect(try login(password, mobile: mobile).status == 200)
             #expect(try login(String(password.dropLast()), mobile: mobile).status == 401)
         }

@@ -192,11 +192,31 @@ struct VerifyOTPTests {
     }
 
     @Test
-    func `The password of the sign-up is kept where the number is proven from the same place`() throws {
-        let code = try sent(password: "of the owner")
-        #expect(try guess(code).status == 200)
-        let login = try backend.call("login", body: ["mobile": "+919876543210", "password": "of the owner"])
-        #expect(login.status == 200)
+    func `What was sent at sign-up does not count, from the same address and program either`() throws {
+        _ = try backend.call(
+            "signup", body: ["mobile": "+919876543210", "username": "Stranger", "password": "of a stranger"])
+        let code = try #require(try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"].text)
+        let answer = try guess(code)
+        #expect(answer.status == 200 && answer.json["user"]["username"] == .null)
+        let login = try backend.call("login", body: ["mobile": "+919876543210", "password": "of a stranger"])
+        expectProblem(login, 401, "credentials_invalid")
+    }
+
+    @Test
+    func `The name that is sent with the first proof is kept, and a later one is not`() throws {
+        _ = try backend.call("signup", body: ["mobile": "+919876543210", "username": "Stranger"])
+        for (sent, name) in [("Asha", "Asha"), ("Somebody else", "Asha")] {
+            try backend.database.connect().execute("delete from otp_sends")
+            let code = try backend.call("send-otp", body: ["mobile": "+919876543210"]).json["otp"]
+            let answer = try backend.call(
+                "verify-otp", body: ["mobile": "+919876543210", "otp": code, "username": .string(sent)])
+            #expect(answer.status == 200 && answer.json["user"]["username"].text == name)
+        }
+        let long = try backend.call(
+            "verify-otp",
+            body: ["mobile": "+919876543210", "otp": "123456", "username": .string(String(repeating: "x", count: 81))])
+        expectProblem(long, 422, "invalid")
+        #expect(long.json["errors"][0]["field"] == "username")
     }
 
     @Test
