@@ -46,7 +46,9 @@ public enum ContentRule: TextRule { public static let length = 1...32_000 }
 public enum NewPasswordRule: TextRule {
     public static let length = 8...128
     public static func fault(_ text: String) -> String? {
-        CommonPasswords.all.contains(text.lowercased()) ? "is one of the most common passwords" : nil
+        let text = Password.normalized(text)
+        if text.unicodeScalars.count < length.lowerBound { return "must have 8 to 128 characters" }
+        return CommonPasswords.all.contains(text.lowercased()) ? "is one of the most common passwords" : nil
     }
 }
 

@@ -1,8 +1,10 @@
 import CLinux
 import CSodium
 import Glibc
+@_spi(_Unicode) import Swift
 
-/// Hashes of passwords: argon2id with 19 MiB and two passes (OWASP, Password Storage Cheat Sheet).
+/// Hashes of passwords: argon2id with 19 MiB and two passes (OWASP, Password Storage Cheat Sheet). They are of a password's normal
+/// form, NFC (NIST SP 800-63B, 3.1.1.2): keyboards differ in how they write one and the same character.
 public enum Password {
     private static let passes = UInt64(2)
     private static let memory = 19_456 * 1_024
@@ -11,6 +13,7 @@ public enum Password {
     /// Throws `Problem.unavailable` where the memory cannot be had.
     public static func hash(_ password: String) throws -> String {
         Sodium.ready
+        let password = normalized(password)
         var text = [CChar](repeating: 0, count: Int(crypto_pwhash_strbytes()))
         guard
             crypto_pwhash_str_alg(
@@ -24,6 +27,27 @@ public enum Password {
     /// Whether a hash is this password's. Without a hash the answer is no, and takes as long.
     /// Throws `Problem.unavailable` where the memory cannot be had.
     public static func matches(_ password: String, hash: String?) throws -> Bool {
+        try form(of: password, in: hash) != nil
+    }
+
+    /// The form in which a password was hashed: those from before it was normalised are of what was typed.
+    public enum Form { case normal, typed }
+
+    /// The same, with the form that matches; nil where none does.
+    public static func form(of password: String, in hash: String?) throws -> Form? {
+        let normal = normalized(password)
+        if try verifies(normal, hash) { return .normal }
+        guard !normal.utf8.elementsEqual(password.utf8) else { return nil }
+        return try verifies(password, hash) ? .typed : nil
+    }
+
+    /// In Unicode's normalization form C, by the tables that Swift compares strings with. A password has at most 128 scalars: the time
+    /// grows with the square of them.
+    static func normalized(_ password: String) -> String {
+        password.utf8.allSatisfy { $0 < 0x80 } ? password : String(String.UnicodeScalarView(password._nfc))
+    }
+
+    private static func verifies(_ password: String, _ hash: String?) throws -> Bool {
         Sodium.ready
         errno = 0
         let result = crypto_pwhash_str_verify(hash ?? nobodys, password, UInt64(password.utf8.count))

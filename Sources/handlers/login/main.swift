@@ -36,8 +36,8 @@ serve { request, database in
     guard let account, account.wait == 0 else { throw Problem.loginTooSoon(seconds: account?.wait ?? 1) }
 
     let wrong = Problem.unauthorized("credentials_invalid", "The number or the password is wrong.")
-    let isRight = try Password.matches(input.password.text, hash: account.hash)
-    guard isRight, let user = account.id, let hash = account.hash else {
+    let form = try Password.form(of: input.password.text, in: account.hash)
+    guard let form, let user = account.id, let hash = account.hash else {
         // Of a number without an account it is recorded too, as nobody's, for the time that it takes.
         try database.execute(
             """
@@ -52,7 +52,8 @@ serve { request, database in
 
     // The hash may be another by now: a password that was changed meanwhile signs nobody in.
     let refresh = RefreshToken()
-    let newHash = Password.isOutdated(hash) ? try Password.hash(input.password.text) : hash
+    let isOutdated = form == .typed || Password.isOutdated(hash)
+    let newHash = isOutdated ? try Password.hash(input.password.text) : hash
     let signedIn = try database.row(
         SignedIn.self,
         """

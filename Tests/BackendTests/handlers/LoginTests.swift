@@ -72,6 +72,42 @@ struct LoginTests {
     }
 
     @Test
+    func `A password is the same however a keyboard composes its characters`() throws {
+        let (composed, decomposed) = ("caf\u{E9} cr\u{E8}me", "cafe\u{301} cre\u{300}me")
+        for (set, typed) in [(composed, decomposed), (decomposed, composed)] {
+            let mobile = Backend.mobile()
+            _ = try backend.call("signup", body: ["mobile": .string(mobile)])
+            let person = try backend.signIn(mobile: mobile, password: set)
+            for password in [set, typed] { #expect(try login(password, mobile: mobile).status == 200) }
+            let change = try backend.call(
+                "change-password", token: person.token,
+                body: ["current_password": .string(typed), "new_password": .string(set + "!")])
+            #expect(change.status == 204, "\(change.text)")
+            #expect(try login(typed + "!", mobile: mobile).status == 200)
+            // What only looks alike is another.
+            #expect(try login("\u{FF43}afe\u{301} cre\u{300}me!", mobile: mobile).status == 401)
+        }
+        let short = try backend.call(
+            "signup", body: ["mobile": "+919876543210", "password": "e\u{301}e\u{301}e\u{301}e\u{301}"])
+        expectProblem(short, 422, "invalid")
+    }
+
+    @Test
+    func `A hash from before passwords were normalised lets its owner in, and takes the normal form`() throws {
+        // Of what was typed, cafe\u{301} cre\u{300}me
+        let old =
+            "$argon2id$v=19$m=19456,t=2,p=1$gpFPqp5PhZ8CePpVRa0Ssw$GYOOXbGvGUExyONM/O0X6olTrZZ02dq57BPuVfJcI2w"
+        try backend.database.connect().execute("update users set password_hash = \(old)")
+        #expect(try login("caf\u{E9} cr\u{E8}me").status == 401)
+        #expect(try login("cafe\u{301} cre\u{300}me").status == 200)
+        let new = try backend.database.connect().row(String.self, "select password_hash from users")
+        #expect(new != old)
+        #expect(try login("caf\u{E9} cr\u{E8}me").status == 200)
+        #expect(try login("cafe\u{301} cre\u{300}me").status == 200)
+        #expect(try backend.database.connect().row(String.self, "select password_hash from users") == new)
+    }
+
+    @Test
     func `A password that nobody can have is refused by name`() throws {
         for password in ["", String(repeating: "x", count: 129)] {
             let answer = try login(password)
