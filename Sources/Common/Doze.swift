@@ -11,6 +11,7 @@ public enum Doze {
     /// Does not return where it is possible and succeeds. Nothing may be under way; what is open is lost but for descriptors 0 to 2.
     public static func begin() {
         guard isPossible else { return }
+        CPULimit.stop()
         // What is blocked and what is ignored outlives an exec. Who is told to stop just now ends of it, as when it dozes: Swift would
         // write a backtrace, as of a crash.
         for number in [SIGTERM, SIGINT, SIGQUIT, SIGUSR1, SIGPIPE] { signal(number, SIG_DFL) }

@@ -17,8 +17,10 @@ public struct Text<Rule: TextRule>: Decodable, SQLValue {
 
     public init(from decoder: any Decoder) throws {
         text = try decoder.singleValueContainer().decode(String.self)
-        if text.utf8.contains(0) { throw Problem.Field("must not hold NUL", at: decoder.codingPath) }
-        guard Rule.length.contains(text.unicodeScalars.count) else {
+        // A scalar has 4 bytes at most, and bytes are counted at once.
+        let isTooLong = text.utf8.count > 4 * Rule.length.upperBound
+        if !isTooLong, text.utf8.contains(0) { throw Problem.Field("must not hold NUL", at: decoder.codingPath) }
+        guard !isTooLong, Rule.length.contains(text.unicodeScalars.count) else {
             let (least, most) = (Rule.length.lowerBound, Rule.length.upperBound)
             let detail =
                 least == 0 ? "must have at most \(most) characters" : "must have \(least) to \(most) characters"

@@ -111,6 +111,8 @@ public struct Problem: Error, Sendable {
             errors: fields.isEmpty ? nil : fields, extra: extra)
         var response = Response(status: status, body: (try? JSON.encode(body)) ?? [])
         response.headers = [("Content-Type", "application/problem+json")] + headers
+        // nginx asks whether somebody is signed in (auth_request), and gets no body.
+        if status == 401 { response.headers.append(("X-Problem", String(decoding: response.body, as: UTF8.self))) }
         return response
     }
 

@@ -27,8 +27,9 @@ public struct RefreshToken: Sendable {
 
     /// Reads a token as its user sends it, genuine or not, with the user that it names; 401 where it has another form.
     public static func read(_ text: String) throws -> (user: ID, token: RefreshToken) {
+        guard text.utf8.count <= 256 else { throw invalid }
         let parts = text.split(separator: ".", maxSplits: 4, omittingEmptySubsequences: false)
-        guard text.utf8.count <= 256, parts.count == 4, let user = ID(parts[0]), let session = ID(parts[1]),
+        guard parts.count == 4, let user = ID(parts[0]), let session = ID(parts[1]),
             let generation = Int32(parts[2]), (0..<Int32.max).contains(generation),
             let secret = Sodium.decode(parts[3]), secret.count == 32
         else { throw invalid }

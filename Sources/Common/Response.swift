@@ -7,7 +7,7 @@ public struct Response {
     public var headers: [(String, String)]
     public var body: [UInt8]
     /// Set by `wait`: the answer is made anew when something happens to this.
-    var waitsFor: (id: ID, seconds: Int)?
+    var waitsFor: (id: ID, owner: ID, seconds: Int)?
     /// Set by `stream`: nobody knows yet how long the body is.
     private var isStream = false
     /// What writes the body of such an answer, where the loop is to see to that.
@@ -26,10 +26,10 @@ public struct Response {
     }
 
     /// No answer yet: the request is held, no process is blocked, and the handler is called again when `id` is notified,
-    /// at the latest after `seconds`, then with `Request.hasWaited`, which it must heed.
-    public static func wait(for id: ID, seconds: Int) -> Response {
+    /// at the latest after `seconds`, then with `Request.hasWaited`, which it must heed. Of each `owner` a limited number is held.
+    public static func wait(for id: ID, owner: ID, seconds: Int) -> Response {
         var response = Response(status: 0)
-        response.waitsFor = (id, seconds)
+        response.waitsFor = (id, owner, seconds)
         return response
     }
 

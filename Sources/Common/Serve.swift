@@ -46,6 +46,7 @@ private struct Server {
         let exchange: Exchange
         var request: Request
         let id: ID
+        let owner: ID
         let began: Int
         let deadline: Int
     }
@@ -163,20 +164,31 @@ private struct Server {
     }
 
     private mutating func begin(_ exchanges: [Exchange]) {
+        CPULimit.restart()
         let began = monotonicMilliseconds()
         let arrivals = runTogether(exchanges.map(read))
         for arrival in (0...2).flatMap({ patience in arrivals.filter { $0.patience == patience } }) {
             database.ahead = arrival.ahead
-            let (exchange, request) = (arrival.exchange, arrival.request)
-            let response = answer(request) { try arrival.query.get() }
+            var (exchange, request) = (arrival.exchange, arrival.request)
+            var response = answer(request) { try arrival.query.get() }
+            if let wait = response.waitsFor, holdsEnough(of: wait.owner) {
+                request.hasWaited = true
+                response = answer(request) { try handler(request) }
+            }
             if let wait = response.waitsFor {
                 let deadline = began + wait.seconds * 1_000
                 held[exchange.descriptor ?? -1] = Held(
-                    exchange: exchange, request: request, id: wait.id, began: began, deadline: deadline)
+                    exchange: exchange, request: request, id: wait.id, owner: wait.owner, began: began,
+                    deadline: deadline)
             } else {
                 finish(exchange, request, response, began: began)
             }
         }
+    }
+
+    /// Whether so many requests of this user are held that the next is answered at once.
+    private func holdsEnough(of owner: ID) -> Bool {
+        Settings.limits && held.values.count { $0.owner == owner } >= Settings.heldRequestsPerUser
     }
 
     private func read(_ exchange: Exchange) -> Arrival {
@@ -209,6 +221,7 @@ private struct Server {
     /// Calls the handler again for a held request, which stays held if it still has nothing to say.
     private mutating func resume(_ descriptor: Int32, isOver: Bool) {
         guard var entry = held[descriptor] else { return }
+        CPULimit.restart()
         entry.request.hasWaited = isOver
         let (request, handler) = (entry.request, handler)
         let response = answer(request) { try handler(request) }

@@ -107,6 +107,10 @@ public enum Settings {
     public static let doorbell = text("DOORBELL", default: "")
     /// How many requests that wait for something (`Prefer: wait`) one process holds; others are answered at once.
     public static let heldRequests = number("HELD_REQUESTS", default: 1_000, in: 0...100_000)
+    /// How many of them may be of one user; the rest are answered at once, too.
+    public static let heldRequestsPerUser = number("HELD_REQUESTS_PER_USER", default: 20, in: 1...100_000)
+    /// Milliseconds of CPU that a request may take before its process ends.
+    public static let requestCPU = number("REQUEST_CPU_MS", default: 10_000, in: 10...600_000)
     /// Seconds for which a reader of a long answer may take none of it.
     public static let readerPatience = number("READER_PATIENCE_SECONDS", default: 30, in: 1...600)
     /// The least severe line that is logged: `info` has one for each request.
@@ -117,7 +121,10 @@ public enum Settings {
         _ = (databaseURL, preparedStatements, statementTimeout, connectTimeout, requestsTogether)
         _ = (idleSeconds, tokenKeys)
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
-        _ = (heldRequests, readerPatience, loginTries, loginTriesByAddress, loginWait, loginLongestWait)
+        _ = (
+            heldRequests, heldRequestsPerUser, requestCPU, readerPatience, loginTries, loginTriesByAddress, loginWait,
+            loginLongestWait
+        )
         _ = (otpPerAddressHour, otpPerDay, otpCountries, limits, trashDays, Plan.basic, Plan.pro)
         _ = (defaultCountry, nationalDigits)
         _ = (publicURL, shareDays, shares, shareBytes)

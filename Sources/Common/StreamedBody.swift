@@ -39,6 +39,7 @@ final class StreamedBody {
     }
 
     private func write(_ bytes: [UInt8]) throws {
+        CPULimit.restart()
         let connection = connection ?? exchange.detach()
         if self.connection == nil { connection.write(head) }
         self.connection = connection

@@ -35,12 +35,15 @@ public struct Token: Codable, Sendable {
     /// The token out of a header `Authorization`, if one of our keys made it and it is good now.
     static func verified(authorization: String, now: Int = secondsSince1970()) throws -> Token {
         let token: Token
-        if let seen = known[authorization] {
+        // What cannot be one of ours is neither hashed nor split (`Request`).
+        let isPlausible = authorization.utf8.count <= 7 + longest && authorization.utf8.allSatisfy { $0 < 0x80 }
+        if isPlausible, let seen = known[authorization] {
             token = seen
         } else {
-            guard authorization.prefix(7).lowercased() == "bearer " else {
+            guard String(decoding: authorization.utf8.prefix(7), as: UTF8.self).lowercased() == "bearer " else {
                 throw Problem.unauthorized("token_missing", "This needs Authorization: Bearer and an access token.")
             }
+            guard isPlausible else { throw Token.refused }
             token = try Token(verifying: String(authorization.dropFirst(7)))
             if known.count >= 256 { known = [:] }
             known[authorization] = token
@@ -61,7 +64,7 @@ public struct Token: Codable, Sendable {
     /// critical extension is ever looked at.
     private init(verifying text: String, keys: [TokenKey] = Settings.tokenKeys) throws {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
-        guard text.utf8.count <= Token.longest, parts.count == 3,
+        guard parts.count == 3,
             let key = keys.first(where: { $0.header == parts[0] }),
             let signature = Sodium.decode(parts[2])
         else { throw Token.refused }

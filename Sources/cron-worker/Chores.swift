@@ -52,10 +52,14 @@ struct Chore: Decodable {
 
     /// A title out of the model's answer: its first line, without what titles are put in; nil where nothing is left.
     static func title(_ answer: String) -> String? {
-        let line = answer.split(whereSeparator: \.isNewline).first.map(String.init) ?? ""
-        let isWrapping: (Character) -> Bool = { $0.isWhitespace || "\"'“”„«»`*#".contains($0) }
+        // By scalars: a character may be of any length, and to compare long ones takes the square of it.
+        let isNewline: (Unicode.Scalar) -> Bool = { "\n\u{B}\u{C}\r\u{85}\u{2028}\u{2029}".unicodeScalars.contains($0) }
+        let isWrapping: (Unicode.Scalar) -> Bool = {
+            $0.properties.isWhitespace || "\"'“”„«»`*#".unicodeScalars.contains($0)
+        }
+        let line = answer.unicodeScalars.split(whereSeparator: isNewline).first ?? Substring().unicodeScalars
         let bare = line.drop(while: isWrapping).reversed().drop { isWrapping($0) || $0 == "." }.reversed()
-        let title = String(String.UnicodeScalarView(String(bare).unicodeScalars.prefix(100)))
+        let title = String(String.UnicodeScalarView(bare.prefix(100)))
         return title.isEmpty ? nil : title
     }
 }

@@ -98,7 +98,7 @@ struct Deliveries {
         }
         do {
             guard let request = try carrier?.request(delivery.message(otp)) else {
-                Log.error("one-time password", ["mobile": delivery.mobile.digits, "code": otp.code])
+                Log.delivery("one-time password", ["mobile": delivery.mobile.digits, "code": otp.code])
                 ended.append(job)
                 return
             }

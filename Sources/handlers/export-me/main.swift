@@ -104,24 +104,31 @@ func lines(of user: ID) -> SQL {
 
 serve { request, database in
     let caller = try request.caller()
-    let user = try database.row(
-        ID.self,
+    let user = caller.user
+    // One export of a user at a time: the lock is held by the transaction that reads it.
+    let isFree: SQL = "pg_try_advisory_xact_lock(uuid_hash_extended(\(user), 40))"
+    let mayBegin = try database.row(
+        Bool.self,
         """
-        with caller as (\(caller.live) and \(RateLimit.export.allows)), recorded as (
-            \(SecurityEvent.exported.record(for: "select user_id from caller", request))
+        with caller as (\(caller.live) and \(RateLimit.export.allows)), free as (
+            select user_id from caller where \(isFree)
+        ), recorded as (
+            \(SecurityEvent.exported.record(for: "select user_id from free", request))
         )
-        select user_id from caller
+        select exists (select from free) from caller
         """)
-    guard let user else { throw Problem.sessionEnded }
+    guard let mayBegin else { throw Problem.sessionEnded }
+    guard mayBegin else { throw Problem.exportRunning }
 
     let headers = [
         ("Content-Type", "application/x-ndjson"), ("Content-Disposition", "attachment; filename=\"export.ndjson\""),
-        ("Cache-Control", "no-store"), ("X-Accel-Buffering", "no"),
+        ("Cache-Control", "no-store"),
     ]
     // One view of all of it, of which a few rows at a time are in memory here.
     return .stream(headers: headers) { write in
         try database.transaction {
             try database.execute("set transaction isolation level repeatable read, read only")
+            guard try database.row(Bool.self, "select \(isFree)") ?? false else { throw Problem.exportRunning }
             try database.execute("declare export no scroll cursor for \(lines(of: user))")
             while true {
                 let lines = try database.rows(String.self, "fetch 32 from export")
@@ -131,4 +138,10 @@ serve { request, database in
         }
         try write(Array("{\"type\":\"end\"}\n".utf8))
     }
+}
+
+extension Problem {
+    static let exportRunning = Problem(
+        429, "export_running", "An export of yours is being made; wait until it has ended.",
+        headers: [("Retry-After", "10")])
 }

@@ -26,7 +26,7 @@ serve { request, database in
         """)
     guard let found else { throw Problem.sessionEnded }
     guard let status = found.status else { throw Problem.notFound }
-    guard let message = found.message else { return .wait(for: id, seconds: wait) }
+    guard let message = found.message else { return .wait(for: id, owner: caller.user, seconds: wait) }
 
     let (position, seconds) = (found.position.map(String.init) ?? "null", found.seconds.map(String.init) ?? "null")
     let json = "\(message.dropLast()),\"position\":\(position),\"eta_seconds\":\(seconds)}"
@@ -34,6 +34,6 @@ serve { request, database in
     let headers = [("ETag", etag), ("Cache-Control", "private, no-cache")]
     guard request.matches(etag: etag) else { return .json(json, headers: headers) }
     // One that is finished does not change any more.
-    if wait > 0, ["queued", "running"].contains(status) { return .wait(for: id, seconds: wait) }
+    if wait > 0, ["queued", "running"].contains(status) { return .wait(for: id, owner: caller.user, seconds: wait) }
     return Response(status: 304, headers: headers)
 }

@@ -106,7 +106,9 @@ func cachedList(_ page: Page, _ request: Request, caller: Caller) -> Query {
 serve { request in
     let caller = try request.caller()
     let flag = request.query("archived") ?? "false"
-    guard ["true", "false"].contains(flag) else { throw Problem.invalid("archived", "must be true or false") }
+    guard flag.utf8.count <= 5, ["true", "false"].contains(flag) else {
+        throw Problem.invalid("archived", "must be true or false")
+    }
     let archived = flag == "true"
     let page = try Page(request, of: archived ? "archived chatrooms" : "chatrooms", caller: caller, keys: 4)
     if page.after.isEmpty, page.limit == 50, !archived { return cachedList(page, request, caller: caller) }

@@ -12,6 +12,7 @@ struct Position {
 
     /// Takes what `id` gives; anything else is nil.
     init?(id: String) {
+        guard id.utf8.count <= 32 else { return nil }
         let parts = id.split(separator: "-", omittingEmptySubsequences: false)
         guard parts.count == 2, let attempt = Int32(parts[0]), let offset = Int32(parts[1]) else { return nil }
         (self.attempt, self.offset) = (Int(attempt), Int(offset))

@@ -52,7 +52,9 @@ final class ReplyStream {
     func finish(_ reply: FinishedReply) {
         if reply.attempt != position.attempt || reply.length < position.offset { restart(reply.attempt) }
         if let content = reply.content { take(content, attempt: reply.attempt, start: 0) }
-        send(reply.status, reply.json.split(separator: "\n").joined(separator: "\ndata: "))
+        // As bytes: a line may be one character, however long (`Request`).
+        let lines = reply.json.utf8.split(separator: UInt8(ascii: "\n")).map { String(Substring($0)) }
+        send(reply.status, lines.joined(separator: "\ndata: "))
         connection.end()
     }
 

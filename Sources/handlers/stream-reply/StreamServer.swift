@@ -7,9 +7,12 @@ final class StreamServer {
     private let replies = Replies()
     private let poller = Poller()
     private let limit: Int
+    private let limitPerUser: Int
     private let heartbeat = Settings.number("STREAM_HEARTBEAT_SECONDS", default: 15, in: 1...3_600) * 1_000
 
     private var streams: [Int32: ReplyStream] = [:]
+    /// How many streams each user has.
+    private var counts: [ID: Int] = [:]
     /// The streams of each reply, by its id as notifications carry it.
     private var readers: [String: Set<Int32>] = [:]
     /// Streams that there may be news for; those that have heard nothing for long; those whose reply is finished.
@@ -27,11 +30,16 @@ final class StreamServer {
     private static let mostUnsent = 32 << 20
     private static let full = Problem(
         503, "too_many_streams", "There are as many streams here as there can be.", headers: [("Retry-After", "5")])
+    private static let fullForUser = Problem(
+        429, "stream_limit_reached", "You have reached the limit of open streams; close one first.",
+        headers: [("Retry-After", "5")])
 
     init() {
         Settings.check()
         signal(SIGPIPE, SIG_IGN)
         limit = min(Settings.number("STREAMS", default: 10_000, in: 1...1_000_000), descriptorLimit() - 64)
+        let perUser = Settings.number("STREAMS_PER_USER", default: 20, in: 1...1_000_000)
+        limitPerUser = Settings.limits ? perUser : .max
     }
 
     /// Serves until the process is told to stop; as CGI, the one request.
@@ -75,6 +83,7 @@ final class StreamServer {
     /// Waits until there is something to do, and does it; the descriptors that are ready.
     private func turn() -> [Int32] {
         let events = poller.events(within: patience())
+        CPULimit.restart()
         if events.isEmpty, streams.isEmpty {
             replies.close()
             Doze.begin()
@@ -197,13 +206,16 @@ final class StreamServer {
     // MARK: A stream
 
     private func begin(_ exchange: Exchange) {
+        CPULimit.restart()
         let request = exchange.request
         do {
             let reader = try Reader(request)
             guard streams.count < limit else { throw StreamServer.full }
+            guard counts[reader.caller.user] ?? 0 < limitPerUser else { throw StreamServer.fullForUser }
             try replies.check(reader)
             let stream = ReplyStream(reader, exchange.detach(), heartbeat: heartbeat)
             streams[stream.descriptor] = stream
+            counts[reader.caller.user, default: 0] += 1
             readers[reader.message.text, default: []].insert(stream.descriptor)
             poller.watch(stream.descriptor, forHangUp: true)
             stream.isBehind = true
@@ -245,6 +257,8 @@ final class StreamServer {
     private func remove(_ stream: ReplyStream) {
         let (descriptor, message) = (stream.descriptor, stream.reader.message.text)
         streams[descriptor] = nil
+        let user = stream.reader.caller.user
+        counts[user] = counts[user].flatMap { $0 > 1 ? $0 - 1 : nil }
         unsent -= stream.counted
         readers[message]?.remove(descriptor)
         if readers[message]?.isEmpty == true { readers[message] = nil }

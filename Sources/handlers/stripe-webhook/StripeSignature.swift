@@ -11,6 +11,7 @@ struct StripeSignature {
     private let signatures: [[UInt8]]
 
     init(_ header: String) {
+        let header = header.utf8.allSatisfy { $0 < 0x80 } ? header : ""
         let parts = header.split(separator: ",").map { $0.split(separator: "=", maxSplits: 1) }.filter { $0.count == 2 }
         time = parts.first { $0[0] == "t" }.flatMap { Int($0[1]) }
         signatures = parts.filter { $0[0] == "v1" }.map { Array($0[1].utf8) }

@@ -16,8 +16,8 @@ struct Stored: Decodable {
 /// What the file is called, where the sender says it.
 func fileName(_ request: Request) throws -> String? {
     guard let name = request.query("name"), !name.isEmpty else { return nil }
-    let hasControls = name.unicodeScalars.contains { $0.properties.generalCategory == .control }
-    guard name.unicodeScalars.count <= 255, !hasControls else {
+    let hasControls = { name.unicodeScalars.contains { $0.properties.generalCategory == .control } }
+    guard name.utf8.count <= 4 * 255, name.unicodeScalars.count <= 255, !hasControls() else {
         throw Problem.invalid("name", "must have at most 255 characters, and no control characters")
     }
     return name

@@ -35,6 +35,36 @@ struct HeldRequestsTests {
     }
 
     @Test
+    func `Of one user 20 are held, and the rest are answered at once`() throws {
+        let backend = try Backend(["LIMITS": "on"], database: backend.database)
+        let reply = try backend.post("Hello", room, person)
+        let parameters = Backend.parameters(
+            room: room, message: reply, token: person.token, headers: ["Prefer": "wait=30"])
+        func ask(_ parameters: [String: String]) throws -> FastCGI {
+            let connection = try FastCGI(backend.endpoint("get-message").listener.path)
+            connection.sendRequest(parameters)
+            return connection
+        }
+        let waiting = try (0..<20).map { _ in try ask(parameters) }
+        for _ in 0..<5 {
+            let took = try seconds {
+                let answer = try ask(parameters).answer()
+                #expect(answer.json["status"] == "queued")
+            }
+            #expect(took < 20)
+        }
+        // They are of one user; another's is held.
+        let other = try backend.signIn()
+        let theirRoom = try backend.room(other)
+        let theirs = try ask(
+            Backend.parameters(
+                room: theirRoom, message: backend.post("Hello", theirRoom, other), token: other.token,
+                headers: ["Prefer": "wait=30"]))
+        #expect(try backend.call("get-message", room: room, message: reply, token: person.token).status == 200)
+        #expect(waiting.allSatisfy { !$0.hasAnswer } && !theirs.hasAnswer)
+    }
+
+    @Test
     func `Who hangs up while waiting harms nobody`() throws {
         let reply = try backend.post("Hello", room, person)
         let gone = try (0..<10).map { _ in try held(reply, seconds: 30) }

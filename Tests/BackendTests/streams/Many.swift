@@ -33,6 +33,32 @@ extension StreamReplyTests {
     }
 
     @Test
+    func `A user has 20 streams; the next is 429 until one of them ends`() throws {
+        let backend = try Backend(["LIMITS": "on"], database: backend.database)
+        let reply = try running()
+        func ask(_ person: Backend.Person, _ room: String, _ reply: String) throws -> FastCGI {
+            let connection = try FastCGI(backend.endpoint("stream-reply").listener.path)
+            connection.sendRequest(Backend.parameters(room: room, message: reply, token: person.token))
+            return connection
+        }
+        var streams = try (0..<20).map { _ in try ask(person, room, reply) }
+        for stream in streams { #expect(try stream.receive() != nil) }
+        let refused = try ask(person, room, reply).answer()
+        expectProblem(refused, 429, "stream_limit_reached")
+        #expect(refused.header("Retry-After") == "5")
+        // Another's is not theirs.
+        let other = try backend.signIn()
+        let theirRoom = try backend.room(other)
+        let theirs = try ask(other, theirRoom, backend.post("Hello", theirRoom, other))
+        #expect(String(decoding: try theirs.receive() ?? [], as: UTF8.self).contains("Status: 200"))
+        streams.removeLast().hangUp()
+        try eventually("room for another") {
+            let bytes = try ask(person, room, reply).receive() ?? []
+            return String(decoding: bytes, as: UTF8.self).contains("Status: 200")
+        }
+    }
+
+    @Test
     func `A reader who reads nothing holds up nobody, and gets all in the end`() throws {
         let (slow, quick) = (try running(), try running())
         let waiting = try open(slow)
