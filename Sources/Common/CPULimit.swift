@@ -10,10 +10,10 @@ public enum CPULimit {
     private nonisolated(unsafe) static var length = 0
 
     private static let isInstalled: Void = {
-        line = strdup(
-            "{\"level\":\"error\",\"program\":\"\(Log.program)\",\"pid\":\(getpid()),\"message\":\"a request exceeded its CPU limit; "
-                + "the process ends\",\"limit_ms\":\"\(Settings.requestCPU)\"}\n")
-        length = strlen(line ?? strdup(""))
+        let text =
+            "{\"level\":\"error\",\"program\":\"\(Log.program)\",\"pid\":\(getpid()),"
+            + "\"message\":\"a request exceeded its CPU limit; the process ends\",\"limit_ms\":\"\(Settings.requestCPU)\"}\n"
+        (line, length) = (strdup(text), text.utf8.count)
         signal(SIGPROF) { number in
             write(2, CPULimit.line, CPULimit.length)
             // Delivered again when this returns.
