@@ -69,6 +69,14 @@ def post(path, body, key="sandbox-key-1234"):
         return error.code, json.load(error)
 
 
+def raw_stream(version, text):
+    """The bytes of a stream."""
+    body = json.dumps({"contents": [user(text)]}).encode()
+    path = f"/{version}/models/{MODEL}:streamGenerateContent?alt=sse"
+    with urllib.request.urlopen(urllib.request.Request(BASE + path, body, {"x-goog-api-key": "sandbox-key-1234"})) as answer:
+        return answer.read()
+
+
 def user(text):
     return {"role": "user", "parts": [{"text": text}]}
 
@@ -246,6 +254,47 @@ def a_filter_can_cut_a_stream(version):
         assert error is None and len(text_of(chunks)) > 20
         assert chunks[-1].candidates[0].finish_reason == reason and chunks[-1].candidates[0].content is None
         assert ask(version, f"[sandbox:{name}]").candidates[0].content is None
+
+
+@check
+def any_reason_can_end_a_stream(version):
+    for reason in ["LANGUAGE", "SPII", "MALFORMED_RESPONSE"]:
+        chunks, error = stream(version, f"[sandbox:finish reason={reason}]")
+        assert error is None and len(text_of(chunks)) > 20
+        assert chunks[-1].candidates[0].finish_reason == types.FinishReason(reason) and chunks[-1].candidates[0].content is None
+    chunks, error = stream(version, "[sandbox:stop-each] Hi")
+    assert error is None and {chunk.candidates[0].finish_reason for chunk in chunks} == {types.FinishReason.STOP}
+    assert ask(version, "[sandbox:blank]").text.isspace()
+    for count in [3_000_000_000, 2**63 - 1]:
+        assert ask(version, f"[sandbox:tokens count={count}]").usage_metadata.candidates_token_count == count
+
+
+@check
+def a_chunk_can_be_damaged(version):
+    literal = "One, two, three and four."
+    for name in ["surrogate", "bytes", "cut-event"]:
+        chunks, error = stream(version, f"[sandbox:{name}][sandbox:chunks n=2 ms=0][sandbox:say] {literal}")
+        # Whatever the client makes of half a character, half an event is none.
+        assert name != "cut-event" or error is not None
+    raw = raw_stream(version, f"[sandbox:surrogate][sandbox:chunks n=2 ms=0][sandbox:say] {literal}")
+    assert b"\\ud83d\"" in raw and raw.count(b"data: ") == 2
+    raw = raw_stream(version, f"[sandbox:bytes][sandbox:chunks n=2 ms=0][sandbox:say] {literal}")
+    assert b"\xff\xc3\"" in raw
+
+
+@check
+def a_stream_can_use_all_of_the_standard(version):
+    raw = raw_stream(version, "[sandbox:framing][sandbox:chunks n=2 ms=0][sandbox:say] One, two.")
+    assert raw.startswith(b"\xef\xbb\xbf:\r") and b"\n" not in raw
+    events = [event for event in raw.decode("utf-8-sig").split("\r\r") if "data: " in event]
+    texts = [json.loads("\n".join(line[6:] for line in event.split("\r") if line.startswith("data: "))) for event in events]
+    assert "".join(text["candidates"][0]["content"]["parts"][0]["text"] for text in texts) == "One, two."
+    raw = raw_stream(version, "[sandbox:stream-error shape=lines code=429 retry=2s]")
+    lines = raw.split(b"\r\n\r\n")[-2].split(b"\r\n")
+    error = json.loads(b"\n".join(line.removeprefix(b"data: ") for line in lines))["error"]
+    assert error["code"] == 429 and error["details"][0]["retryDelay"] == "2s" and len(lines) > 5
+    error = failure(lambda: ask(version, "[sandbox:error code=503 retry=0s]"))
+    assert details(error)["RetryInfo"]["retryDelay"] == "0s"
 
 
 @check

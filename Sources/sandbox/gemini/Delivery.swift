@@ -11,10 +11,16 @@ struct Pace {
 /// How a reply is sent: in which form, how fast, and how it goes wrong.
 struct Delivery {
     private enum Form { case whole, events, array }
+    private enum ErrorShape: String { case data, bare, lines }
+    /// What is wrong with the first chunk.
+    private enum Damage: String, CaseIterable {
+        case surrogate, bytes
+        case cutEvent = "cut-event"
+    }
 
     private enum Ending {
         case complete
-        case error(GoogleError, bare: Bool)
+        case error(GoogleError, ErrorShape)
         case cutOff(clean: Bool)
         case reset
     }
@@ -27,6 +33,8 @@ struct Delivery {
     private let fragment: Int?
     private let hang: (milliseconds: Int, after: Int)?
     private let ending: Ending
+    private let isFramed: Bool
+    private let damage: Damage?
 
     init(method: Route.Method, isEvents: Bool, pace: Pace, directives: Directives) throws {
         form = method == .generateContent ? .whole : isEvents ? .events : .array
@@ -38,13 +46,15 @@ struct Delivery {
             (try $0.number("ms", default: 600_000), try $0.number("after", default: 0))
         }
         if let directive = directives["stream-error"] {
-            let shape = try directive.word("shape", of: ["data", "bare"])
-            ending = .error(try directive.error(default: 503), bare: shape == "bare")
+            let shape = try directive.word("shape", of: ["data", "bare", "lines"]) ?? "data"
+            ending = .error(try directive.error(default: 503), ErrorShape(rawValue: shape) ?? .data)
         } else if let directive = directives["truncate"] {
             ending = .cutOff(clean: try directive.word("end", of: ["clean"]) != nil)
         } else {
             ending = directives["reset"] == nil ? .complete : .reset
         }
+        isFramed = directives["framing"] != nil
+        damage = Damage.allCases.first { directives[$0.rawValue] != nil }
     }
 
     func send(_ reply: Reply, over exchange: HTTPExchange) throws {
@@ -65,8 +75,8 @@ struct Delivery {
         case .complete, .cutOff(clean: true): try exchange.finish()
         case .cutOff: exchange.close()
         case .reset: exchange.reset()
-        case .error(let error, let bare):
-            try exchange.write(errorFrame(error, bare: bare))
+        case .error(let error, let shape):
+            try exchange.write(errorFrame(error, shape))
             try exchange.finish()
         }
     }
@@ -99,20 +109,46 @@ struct Delivery {
         }
         let responses = reply.chunks(chunks)
         return try responses.enumerated().map { index, response in
-            let json = Array(try encode(response))
-            if form == .events { return event(json) }
+            let whole = Array(try encode(response, pretty: isFramed))
+            let json = index == 0 ? damaged(whole) : whole
+            if form == .events { return isFramed ? framed(json, number: index) : event(json) }
             let opening = index == 0 ? "[" : ",\r\n"
             let closing = index == responses.count - 1 ? "]" : ""
             return Array(opening.utf8) + json + Array(closing.utf8)
         }
     }
 
-    private func errorFrame(_ error: GoogleError, bare: Bool) throws -> [UInt8] {
-        let json = Array(try encode(error.envelope, pretty: bare))
-        switch form {
-        case .events: return bare ? json + Array("\n".utf8) : event(json)
-        case .array, .whole: return Array(",\r\n".utf8) + json + Array("]".utf8)
+    private func errorFrame(_ error: GoogleError, _ shape: ErrorShape) throws -> [UInt8] {
+        let json = Array(try encode(error.envelope, pretty: shape != .data))
+        switch (form, shape) {
+        case (.events, .bare): return json + Array("\n".utf8)
+        case (.events, .lines): return lines(json, ending: "\r\n") + Array("\r\n".utf8)
+        case (.events, .data): return event(json)
+        case (.array, _), (.whole, _): return Array(",\r\n".utf8) + json + Array("]".utf8)
         }
+    }
+
+    private func damaged(_ json: [UInt8]) -> [UInt8] {
+        let opening = Array((isFramed ? "\"text\" : \"" : "\"text\":\"").utf8)
+        guard let damage, let text = json.firstRange(of: opening) else { return json }
+        var end = text.upperBound
+        while json[end] != UInt8(ascii: "\"") { end += json[end] == UInt8(ascii: "\\") ? 2 : 1 }
+        switch damage {
+        case .cutEvent: return Array(json[..<end])
+        case .surrogate: return json[..<end] + Array("\\ud83d".utf8) + json[end...]
+        case .bytes: return json[..<end] + [0xFF, 0xC3] + json[end...]
+        }
+    }
+
+    /// An event with all that the standard allows and Google does not send.
+    private func framed(_ json: [UInt8], number: Int) -> [UInt8] {
+        let head = number == 0 ? "\u{FEFF}:\r: a comment\rdata\r\r" : ": and so on\r"
+        return Array("\(head)event: message\rid: \(number)\rretry: 1000\runknown: data\r".utf8)
+            + lines(json, ending: "\r") + Array("\r".utf8)
+    }
+
+    private func lines(_ json: [UInt8], ending: String) -> [UInt8] {
+        json.split(separator: UInt8(ascii: "\n")).flatMap { Array("data: ".utf8) + $0 + Array(ending.utf8) }
     }
 
     private func event(_ json: [UInt8]) -> [UInt8] {

@@ -5,7 +5,7 @@
 ///
 ///     [sandbox:error code=503]       400, 401, 403, 404, 429, 500, 502, 503, 504
 ///     [sandbox:error code=429 retry=2.5s]   a 429 with that RetryInfo; without `retry` the delay (1.5s) stands only in
-///                                    the message; with `hint=none` nowhere
+///                                    the message; with `hint=none` nowhere. Another code with `retry` has that RetryInfo too
 ///     [sandbox:quota-daily]          429, used up for today (and, as Google does, with a RetryInfo that misleads)
 ///     [sandbox:bad-key]              400 API_KEY_INVALID
 ///     [sandbox:blocked]              200 without candidates: promptFeedback.blockReason SAFETY
@@ -21,6 +21,10 @@
 ///     [sandbox:recitation]           likewise, RECITATION
 ///     [sandbox:max-tokens]           half of the text, MAX_TOKENS
 ///     [sandbox:empty]                MAX_TOKENS and no text, all spent on thinking
+///     [sandbox:blank]                white space alone
+///     [sandbox:finish reason=R]      half of the text (streams only), then finishReason R without content
+///     [sandbox:stop-each]            finishReason STOP in each chunk, not in the last alone
+///     [sandbox:tokens count=N]       N for candidatesTokenCount, at most 2^63-1
 ///     [sandbox:thoughts]             a part with thought:true first, and a thoughtSignature at the end
 ///     [sandbox:continuation hops=1]  ends with CONTINUATION and a token, which gives the rest in so many further calls
 ///
@@ -32,9 +36,14 @@
 ///     [sandbox:chunks n=N ms=M]      at most N chunks of text, M ms apart
 ///     [sandbox:fragment bytes=7]     in pieces of so many bytes, whatever they cut apart
 ///     [sandbox:stream-error shape=data code=503]  half of the chunks, then an error as an event; `shape=bare`: as JSON
-///                                    without `data:`. Without streaming: that error
+///                                    without `data:`; `shape=lines`: as an event of several `data:` lines; `retry=2.5s`: with that
+///                                    RetryInfo. Without streaming: that error
 ///     [sandbox:truncate]             half of it, then the body is cut off; `end=clean`: it ends as if it were whole
 ///     [sandbox:reset]                half of it, then RST
+///     [sandbox:framing]              a BOM, comments, `event:` and `id:` lines, events of several `data:` lines, lines that end with CR
+///     [sandbox:surrogate]            the first chunk's text ends with an escape that is half of an emoji
+///     [sandbox:bytes]                the first chunk's text ends with two bytes that are no UTF-8
+///     [sandbox:cut-event]            of the first chunk's JSON only the first half comes
 ///
 /// With `--faults` calls are treated as if one stood there that nobody wrote.
 ///
@@ -58,6 +67,14 @@ struct Directives {
             return number
         }
 
+        /// A whole number of any size.
+        func count(_ option: String) throws -> Int {
+            guard let number = options[option].flatMap({ Int($0) }) else {
+                throw refused("\(option)= takes a whole number")
+            }
+            return number
+        }
+
         /// Nil where it was not given; refused where it is none of `choices`.
         func word(_ option: String, of choices: [String]? = nil) throws -> String? {
             guard let word = options[option] else { return nil }
@@ -65,10 +82,11 @@ struct Directives {
             return word
         }
 
-        /// The error that `code=` names.
+        /// The error that `code=` names, with the RetryInfo that `retry=` does.
         func error(default standard: Int? = nil) throws -> GoogleError {
             let code = try number("code", default: standard)
-            guard let error = GoogleError.plain(code: code) else { throw refused("code=\(code) is not played") }
+            guard var error = GoogleError.plain(code: code) else { throw refused("code=\(code) is not played") }
+            if let delay = try word("retry") { error.details = [.retry(after: delay)] }
             return error
         }
 
@@ -78,11 +96,13 @@ struct Directives {
     }
 
     private static let options: [String: [String]] = [
-        "error": ["code", "retry", "hint"], "quota-daily": [], "bad-key": [], "blocked": [], "garbage": [], "drop": [],
+        "blank": [], "finish": ["reason"], "stop-each": [], "tokens": ["count"], "framing": [], "surrogate": [],
+        "bytes": [], "cut-event": [], "error": ["code", "retry", "hint"], "quota-daily": [], "bad-key": [],
+        "blocked": [], "garbage": [], "drop": [],
         "say": [], "long": ["bytes"], "checked": ["words"], "safety": [], "recitation": [], "max-tokens": [],
         "empty": [], "thoughts": [],
         "continuation": ["hops"], "slow": ["ms"], "hang": ["ms", "after"], "chunks": ["n", "ms"],
-        "fragment": ["bytes"], "stream-error": ["shape", "code"], "truncate": ["end"], "reset": [],
+        "fragment": ["bytes"], "stream-error": ["shape", "code", "retry"], "truncate": ["end"], "reset": [],
     ]
 
     private var all: [Directive] = []

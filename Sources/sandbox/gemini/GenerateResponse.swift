@@ -16,7 +16,7 @@ struct GenerateResponse: Encodable {
 
     var candidates: [Candidate]?
     var promptFeedback: PromptFeedback?
-    let usageMetadata: Usage
+    var usageMetadata: Usage
     let modelVersion: String
     let responseId: String
 }
@@ -53,7 +53,7 @@ struct Citation: Encodable {
 /// Counts of zero are left out, as Google does.
 struct Usage: Encodable {
     let promptTokenCount: Int
-    let candidatesTokenCount: Int?
+    var candidatesTokenCount: Int?
     let thoughtsTokenCount: Int?
     let totalTokenCount: Int
     let promptTokensDetails: [ModalityCount]

@@ -28,6 +28,10 @@ struct GoogleError: Error, Encodable {
         var metadata: [String: String]?
         var locale: String?
         var message: String?
+
+        static func retry(after delay: String) -> Detail {
+            Detail(type: "type.googleapis.com/google.rpc.RetryInfo", retryDelay: delay)
+        }
     }
 
     let code: Int
@@ -112,7 +116,6 @@ extension GoogleError {
                     description: "Learn more about Gemini API quotas",
                     url: "https://ai.google.dev/gemini-api/docs/rate-limits")
             ])
-        let retry = Detail(type: "type.googleapis.com/google.rpc.RetryInfo", retryDelay: delay)
         return GoogleError(
             code: 429,
             message: """
@@ -121,6 +124,6 @@ extension GoogleError {
                 * Quota exceeded for metric: \(metric), limit: \(limit), model: \(model)
                 Please retry in \(delay).
                 """,
-            status: "RESOURCE_EXHAUSTED", details: [failure, help] + (withRetryInfo ? [retry] : []))
+            status: "RESOURCE_EXHAUSTED", details: [failure, help] + (withRetryInfo ? [.retry(after: delay)] : []))
     }
 }

@@ -14,6 +14,9 @@ struct Reply {
     /// Cut by a filter: what was streamed before is all there is, and the end comes without content.
     private var isWithheld = false
     private var continuationToken: String?
+    private var stopsEachTime = false
+    /// Said instead of the count of the text's tokens.
+    private var statedTokens: Int?
 
     init(to request: GenerateRequest, model: String, directives: Directives, seed: Seed, number: Int) throws {
         self.model = model
@@ -30,11 +33,18 @@ struct Reply {
         if directives["thoughts"] != nil {
             thought = "**Reading the message**\n\nThe sandbox does not think; this part only looks as if it did.\n"
         }
+        stopsEachTime = directives["stop-each"] != nil
+        statedTokens = try directives["tokens"]?.count("count")
+        if directives["blank"] != nil { text = " \n\t \n" }
         // A part that ends for good is the last.
         if directives["empty"] != nil { (text, finish, hiddenThoughtTokens) = ("", "MAX_TOKENS", 1024) }
         if directives["max-tokens"] != nil { (text, finish) = (text.firstHalf, "MAX_TOKENS") }
         if directives["safety"] != nil { (text, finish, isWithheld) = (text.firstHalf, "SAFETY", true) }
         if directives["recitation"] != nil { (text, finish, isWithheld) = (text.firstHalf, "RECITATION", true) }
+        if let directive = directives["finish"] {
+            guard let reason = try directive.word("reason") else { throw directive.refused("reason= is missing") }
+            (text, finish, isWithheld) = (text.firstHalf, reason, true)
+        }
     }
 
     /// Replaces the text by the part of it that the token, or its absence, asks for.
@@ -114,10 +124,10 @@ struct Reply {
                 candidate.citationMetadata = ["citationSources": [source]]
             }
         }
+        if stopsEachTime { candidate.finishReason = candidate.finishReason ?? "STOP" }
         let thoughts = hiddenThoughtTokens + (thought.map(tokenCount) ?? 0)
-        return GenerateResponse(
-            candidates: [candidate],
-            usageMetadata: Usage(prompt: promptTokens, candidates: tokenCount(of: said), thoughts: thoughts),
-            modelVersion: model, responseId: id)
+        var usage = Usage(prompt: promptTokens, candidates: tokenCount(of: said), thoughts: thoughts)
+        usage.candidatesTokenCount = statedTokens ?? usage.candidatesTokenCount
+        return GenerateResponse(candidates: [candidate], usageMetadata: usage, modelVersion: model, responseId: id)
     }
 }
