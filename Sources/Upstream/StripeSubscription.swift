@@ -39,13 +39,13 @@ public struct StripeSubscription: Codable, Sendable {
     private struct Item: Decodable {
         let price: Price?
         let plan: Price?
-        let current_period_end: Int?
+        let current_period_end: UnixTime?
     }
     private struct Price: Decodable { let id: String }
     private struct Invoice: Decodable {
-        struct Transitions: Decodable { let finalized_at: Int? }
+        struct Transitions: Decodable { let finalized_at: UnixTime? }
         let status: String?
-        let created: Int?
+        let created: UnixTime?
         let status_transitions: Transitions?
     }
 
@@ -64,17 +64,18 @@ public struct StripeSubscription: Codable, Sendable {
         let plan = try other.decodeIfPresent(Price.self, forKey: .plan)
         price = (items.first?.price ?? items.first?.plan ?? plan)?.id
         livemode = try own.decode(Bool.self, forKey: .livemode)
-        let periodEnd = try own.decodeIfPresent(Int.self, forKey: .currentPeriodEnd)
-        currentPeriodEnd = items.compactMap(\.current_period_end).max() ?? periodEnd
-        cancelAt = try own.decodeIfPresent(Int.self, forKey: .cancelAt)
+        let periodEnd = try own.decodeIfPresent(UnixTime.self, forKey: .currentPeriodEnd)
+        currentPeriodEnd = items.compactMap(\.current_period_end?.seconds).max() ?? periodEnd?.seconds
+        cancelAt = try own.decodeIfPresent(UnixTime.self, forKey: .cancelAt)?.seconds
         cancelAtPeriodEnd = try own.decodeIfPresent(Bool.self, forKey: .cancelAtPeriodEnd) ?? false
-        createdAt = try other.decode(Int.self, forKey: .created)
-        endedAt = try own.decodeIfPresent(Int.self, forKey: .endedAt)
+        createdAt = try other.decode(UnixTime.self, forKey: .created).seconds
+        endedAt = try own.decodeIfPresent(UnixTime.self, forKey: .endedAt)?.seconds
         // The id alone where it was not expanded.
         let invoice = try? other.decodeIfPresent(Invoice.self, forKey: .latestInvoice)
         isPaid = invoice?.status == "paid"
         pastDueSince =
-            status == "past_due" ? invoice?.status_transitions?.finalized_at ?? invoice?.created ?? createdAt : nil
+            status == "past_due"
+            ? (invoice?.status_transitions?.finalized_at ?? invoice?.created)?.seconds ?? createdAt : nil
         if !Self.statuses.contains(status) {
             Log.error("a status of a subscription that is not known", ["subscription": id, "status": status])
         }

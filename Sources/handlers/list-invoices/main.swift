@@ -8,7 +8,7 @@ struct Invoice: Codable {
     let status: String?
     let total: Int
     let currency: String
-    let created: Int
+    let created: UnixTime
     let hosted_invoice_url: String?
 }
 

@@ -6,7 +6,7 @@ struct Event: Decodable {
     let object: String
     let type: String
     let apiVersion: String?
-    let created: Int
+    let created: UnixTime
     let livemode: Bool
     let data: Payload
 
@@ -62,7 +62,7 @@ serve { request, database in
         ), kept as (
             insert into stripe_events (id, type, customer, api_version, created_at)
             values (\(event.id), \(event.type), (select customer from known), \(event.apiVersion),
-                to_timestamp(\(event.created)::float8))
+                to_timestamp(\(event.created.seconds)::float8))
             on conflict (id) do nothing returning customer
         )
         select queue_stripe(customer) from kept where customer is not null

@@ -34,6 +34,12 @@ struct StripeWebhookTests {
         #expect(try database.rows(String.self, "select payload ->> 'customer' from jobs") == ["cus_1"])
     }
 
+    @Test(arguments: [Int.max, Int.min, 1 << 50])
+    func `An event of a time that Postgres does not have is kept all the same`(created: Int) throws {
+        #expect(try send(StripeWebhookTests.event("evt_1", created: created), "whsec_newer").status == 200)
+        #expect(try database.row(Int.self, "select count(*) from stripe_events where created_at < '10000-01-01'") == 1)
+    }
+
     @Test
     func `Of many at once it is kept once`() throws {
         let backend = try Backend(backend.settings, database: backend.database, processes: 4)
@@ -184,7 +190,7 @@ struct StripeWebhookTests {
     }
 
     static func event(
-        _ id: String, isLive: Bool = false,
+        _ id: String, isLive: Bool = false, created: Int = 1_790_000_000,
         object: String = #"{"object":"subscription","id":"sub_1","customer":"cus_1"}"#
     ) -> [UInt8] {
         // Pretty-printed, as Stripe does: what is signed are these bytes.
@@ -194,7 +200,7 @@ struct StripeWebhookTests {
               "id": "\(id)",
               "object": "event",
               "api_version": "2026-10-28.endive",
-              "created": 1790000000,
+              "created": \(created),
               "data": {
                 "object": \(object)
               },
