@@ -89,7 +89,8 @@ public enum Message {
 
     /// Why a reply could not be had, for the user to read: the column `error`.
     public struct Failure: Codable, Sendable {
-        /// `safety_blocked`, `upstream_busy`, `upstream_quota`, `too_long`, `timeout` or `internal`.
+        /// `safety_blocked`, `recitation_blocked`, `language_unsupported`, `declined`, `answer_malformed`, `answer_empty`,
+        /// `upstream_busy`, `upstream_quota`, `too_long`, `timeout` or `internal`.
         public let code: String
         public let detail: String
         /// Whether asking again may help.

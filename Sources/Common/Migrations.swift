@@ -45,6 +45,8 @@ public enum Migrations {
         ("number_forms", PackageResources.number_forms_sql),
         ("superseded_codes", PackageResources.superseded_codes_sql),
         ("unused_tokens", PackageResources.unused_tokens_sql),
+        ("partials", PackageResources.partials_sql),
+        ("refusals", PackageResources.refusals_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

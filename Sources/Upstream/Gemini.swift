@@ -31,15 +31,16 @@ public struct Gemini: Sendable {
     private let baseURL: String
     private let version: String
     private let maxOutputTokens: Int
-    /// Seconds for one call, from the first byte sent to the last received.
-    private let timeout: Int
+    /// Seconds for one call, from the first byte sent to the last received, and of them without a byte.
+    private let (timeout, silence): (Int, Int)
 
     /// As the environment says.
     public init() {
         baseURL = Settings.text("GEMINI_BASE_URL", default: "https://generativelanguage.googleapis.com")
         version = Settings.text("GEMINI_API_VERSION", default: "v1beta")
         maxOutputTokens = Settings.number("MAX_OUTPUT_TOKENS", default: 0, in: 0...65_536)
-        timeout = Settings.number("REPLY_TIMEOUT_SECONDS", default: 120, in: 1...3_600)
+        timeout = Settings.number("REPLY_TIMEOUT_SECONDS", default: 3_600, in: 1...86_400)
+        silence = Settings.number("REPLY_SILENCE_SECONDS", default: 180, in: 1...86_400)
     }
 
     /// The call that has `model` go on with a conversation.
@@ -73,11 +74,13 @@ public struct Gemini: Sendable {
         return HTTPRequest(
             url: "\(baseURL)/\(version)/models/\(model):streamGenerateContent?alt=sse",
             headers: [
-                ("Content-Type", "application/json"), ("x-goog-api-key", key), ("X-Server-Timeout", String(timeout)),
+                ("Content-Type", "application/json"), ("x-goog-api-key", key),
+                // Google refuses less than 10 s ("Minimum allowed deadline is 10s").
+                ("X-Server-Timeout", String(max(10, timeout))),
             ],
             body: attachments.isEmpty ? bytes : [],
             upload: attachments.isEmpty ? nil : Upload(bytes, mark: mark, for: attachments.map(\.base64)),
-            timeout: timeout * 1_000, silence: min(timeout, 90))
+            timeout: timeout * 1_000, silence: min(timeout, silence))
     }
 
     private struct Body: Encodable {

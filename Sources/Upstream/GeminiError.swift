@@ -1,6 +1,7 @@
 import Common
 
-/// An error as Google's services write it (https://cloud.google.com/apis/design/errors).
+/// An error as Google's services write it (https://cloud.google.com/apis/design/errors). What of it cannot be read is left out:
+/// an error is an error.
 public struct GeminiError: Decodable, Sendable {
     public let code: Int
     public let message: String
@@ -13,9 +14,32 @@ public struct GeminiError: Decodable, Sendable {
         public let retryDelay: String?
         public let violations: [Violation]?
         public let reason: String?
+
+        enum CodingKeys: String, CodingKey { case retryDelay, violations, reason }
+
+        public init(from decoder: any Decoder) throws {
+            let members = try decoder.container(keyedBy: CodingKeys.self)
+            retryDelay = try? members.decodeIfPresent(String.self, forKey: .retryDelay)
+            violations = try? members.decodeIfPresent([Violation].self, forKey: .violations)
+            reason = try? members.decodeIfPresent(String.self, forKey: .reason)
+        }
     }
 
-    /// Seconds after which to try again, as RetryInfo has it or at least the message; nil where neither does.
+    enum CodingKeys: String, CodingKey { case code, message, status, details }
+
+    /// An error that came as a status of HTTP alone.
+    init(status code: Int) { (self.code, message, status, details) = (code, "", nil, nil) }
+
+    public init(from decoder: any Decoder) throws {
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        // The code of an error that has none is Google's for "unknown".
+        code = (try? members.decodeIfPresent(Int.self, forKey: .code)) ?? 500
+        message = (try? members.decodeIfPresent(String.self, forKey: .message)) ?? ""
+        status = try? members.decodeIfPresent(String.self, forKey: .status)
+        details = try? members.decodeIfPresent([Detail].self, forKey: .details)
+    }
+
+    /// Seconds after which to try again, an hour at most, as RetryInfo has it or at least the message; nil where neither does.
     public var retryDelay: Double? {
         if let delay = details?.compactMap(\.retryDelay).first { return GeminiError.seconds(delay) }
         let marker = "Please retry in "
@@ -30,11 +54,11 @@ public struct GeminiError: Decodable, Sendable {
             || (retryDelay ?? 0) > 300
     }
 
-    /// `45.8s` or `373.8ms`.
+    /// `45.8s` or `373.8ms`. It is a hint, whoever wrote it: what is longer than an hour counts as an hour.
     private static func seconds(_ text: some StringProtocol) -> Double? {
         let number = text.prefix { $0.isNumber || $0 == "." }
         guard var value = Double(number.last == "." ? number.dropLast() : number) else { return nil }
         if text.dropFirst(number.count).hasPrefix("ms") { value /= 1_000 }
-        return value
+        return min(value, 3_600)
     }
 }

@@ -1,7 +1,6 @@
 import Common
 
-/// What a streamed answer has said so far, put together from its bytes as they come (server-sent events, WHATWG HTML
-/// 9.2, one JSON object each).
+/// What a streamed answer has said so far, put together from its bytes as they come (server-sent events, one JSON object each).
 public struct GeminiStream {
     /// The text, thoughts left out.
     public private(set) var text = ""
@@ -18,64 +17,66 @@ public struct GeminiStream {
     public private(set) var modelVersion: String?
     /// An error, which may come after a status of 200 too.
     public private(set) var error: GeminiError?
-    /// Something came that is no event of the protocol.
+    /// Something came that cannot be read: the text ends before it.
     public private(set) var isGarbled = false
+    /// Whether the question was taken: the model has begun to answer, or was not allowed to.
+    public private(set) var hasBegun = false
+    /// Bytes of the text that came before the call under way.
+    private var earlier = 0
 
-    private var line: [UInt8] = []
-    /// Lines outside of events: the body of an error.
-    private var rest: [UInt8] = []
+    private var events = ServerSentEvents()
 
     public init() {}
 
-    /// Takes the next bytes. Lines end with CR or LF and nothing else, and are decoded whole, for a character may be cut
-    /// in two.
+    /// Whether the text has something to read in it.
+    public var hasText: Bool { text.contains { !$0.isWhitespace } }
+    /// Whether the call under way has added to the text.
+    public var hasGrown: Bool { text.utf8.count > earlier }
+
+    /// Takes the next bytes.
     public mutating func receive(_ bytes: [UInt8]) {
-        for byte in bytes {
-            if byte == 0x0A || byte == 0x0D { endLine() } else { line.append(byte) }
-        }
+        for event in events.receive(bytes) { take(event) }
     }
 
     /// Says that nothing more comes.
     public mutating func end() {
-        endLine()
-        guard !rest.isEmpty, error == nil else { return }
-        let envelope = try? JSON.decode(Envelope.self, rest)
-        error = envelope?.error ?? (try? JSON.decode([Envelope].self, rest))?.first?.error
+        if let event = events.end() { take(event) }
+        guard !events.body.isEmpty, error == nil else { return }
+        let envelope = try? JSON.decodeMended(Envelope.self, events.body)
+        error = envelope?.error ?? (try? JSON.decodeMended([Envelope].self, events.body))?.first?.error
         isGarbled = isGarbled || error == nil
     }
 
     /// Goes on with the continuation of an answer: the text stays.
     public mutating func resume() {
-        (finishReason, continuation, line, rest) = (nil, nil, [], [])
+        (finishReason, continuation, events) = (nil, nil, ServerSentEvents())
+        (hasBegun, earlier) = (false, text.utf8.count)
     }
 
-    private mutating func endLine() {
-        defer { line.removeAll(keepingCapacity: true) }
-        guard !line.isEmpty else { return }
-        guard line.starts(with: "data:".utf8) else {
-            rest += line
-            return
-        }
-        guard let event = try? JSON.decode(Event.self, Array(line.dropFirst(5))) else {
+    private mutating func take(_ data: [UInt8]) {
+        guard let event = try? JSON.decodeMended(Event.self, data) else {
             isGarbled = true
             return
         }
         if let error = event.error { self.error = error }
         if let candidate = event.candidates?.first {
-            for part in candidate.content?.parts ?? [] where part.thought != true {
+            hasBegun = true
+            // After what is missing nothing fits.
+            for part in candidate.content?.parts ?? [] where part.thought != true && !isGarbled {
                 text += (part.text ?? "").withoutNUL
             }
-            if let reason = candidate.finishReason { finishReason = reason }
+            if let reason = candidate.finishReason { finishReason = reason.withoutNUL }
             if let token = candidate.continuationToken { continuation = token }
         }
-        if let reason = event.promptFeedback?.blockReason { blockReason = reason }
-        if let version = event.modelVersion { modelVersion = version }
+        if let reason = event.promptFeedback?.blockReason { (blockReason, hasBegun) = (reason.withoutNUL, true) }
+        if let version = event.modelVersion { modelVersion = version.withoutNUL }
         if let counts = event.usageMetadata {
-            let output = (counts.candidatesTokenCount ?? 0) + (counts.thoughtsTokenCount ?? 0)
-            let prompt = (counts.promptTokenCount ?? 0) + (counts.toolUsePromptTokenCount ?? 0)
-            textTokens = counts.candidatesTokenCount
+            let output = (counts.candidatesTokenCount?.value ?? 0) + (counts.thoughtsTokenCount?.value ?? 0)
+            let prompt = (counts.promptTokenCount?.value ?? 0) + (counts.toolUsePromptTokenCount?.value ?? 0)
+            textTokens = counts.candidatesTokenCount?.value
             usage = Message.Usage(
-                promptTokens: prompt, outputTokens: output, totalTokens: counts.totalTokenCount ?? prompt + output)
+                promptTokens: prompt, outputTokens: output,
+                totalTokens: counts.totalTokenCount?.value ?? prompt + output)
         }
     }
 
@@ -94,17 +95,28 @@ public struct GeminiStream {
         }
         struct Feedback: Decodable { let blockReason: String? }
         struct Counts: Decodable {
-            let promptTokenCount: Int?
-            let candidatesTokenCount: Int?
-            let thoughtsTokenCount: Int?
-            let toolUsePromptTokenCount: Int?
-            let totalTokenCount: Int?
+            let promptTokenCount: TokenCount?
+            let candidatesTokenCount: TokenCount?
+            let thoughtsTokenCount: TokenCount?
+            let toolUsePromptTokenCount: TokenCount?
+            let totalTokenCount: TokenCount?
         }
         let candidates: [Candidate]?
         let promptFeedback: Feedback?
         let usageMetadata: Counts?
         let modelVersion: String?
         let error: GeminiError?
+    }
+
+    /// A count of tokens as Gemini gives it; without a value where it is none that can be true. No model takes or gives a
+    /// hundred million, and sums of such counts have to fit into Postgres's integers.
+    private struct TokenCount: Decodable {
+        let value: Int?
+
+        init(from decoder: any Decoder) {
+            let count = try? decoder.singleValueContainer().decode(Int.self)
+            value = count.flatMap { (0...100_000_000).contains($0) ? $0 : nil }
+        }
     }
 }
 

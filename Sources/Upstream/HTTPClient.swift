@@ -44,6 +44,12 @@ public final class Transfer {
     private let upload: Upload?
     private var received: [UInt8] = []
     private var total = 0
+    /// Milliseconds of the limits, when it began and when something last came (monotonic), and for how long nothing came since the
+    /// first byte.
+    private let (timeout, silence): (Int, Int)
+    private let began = monotonicMilliseconds()
+    private var lastArrival: Int?
+    private var longestGap = 0
     fileprivate var onArrival: (() -> Void)?
     /// Set at the end; nil for an answer that came whole, of whatever status.
     public fileprivate(set) var failure: CURLcode?
@@ -54,6 +60,7 @@ public final class Transfer {
         guard let easy = curl_easy_init() else { return nil }
         self.easy = easy
         upload = request.upload
+        (timeout, silence) = (request.timeout, request.silence * 1_000)
         for (name, value) in request.headers { headers = curl_slist_append(headers, "\(name): \(value)") }
         // No waiting for "100 Continue" before a large body.
         headers = curl_slist_append(headers, "Expect:")
@@ -97,12 +104,25 @@ public final class Transfer {
     }
 
     private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let now = monotonicMilliseconds()
+        if let lastArrival { longestGap = max(longestGap, now - lastArrival) }
+        lastArrival = now
         total += bytes.count
         // Anything but the whole count makes libcurl give up with CURLE_WRITE_ERROR.
-        guard total <= Transfer.bodyLimit else { return 0 }
+        guard !isTooLong else { return 0 }
         if received.isEmpty { onArrival?() }
         received.append(contentsOf: bytes)
         return bytes.count
+    }
+
+    /// Whether more came than is taken of any answer.
+    public var isTooLong: Bool { total > Transfer.bodyLimit }
+
+    /// Whether it took all its time and something came all along, without a pause worth mentioning.
+    public var hasFlowed: Bool {
+        let now = monotonicMilliseconds()
+        guard let lastArrival, now - began >= timeout else { return false }
+        return max(longestGap, now - lastArrival) < min(silence, timeout / 4)
     }
 
     /// A header of the answer, by its name in any case; of one that came twice, the last.

@@ -133,7 +133,7 @@ struct Billing {
         // A while without an answer mends itself.
         if job.job.attempts > 5 { Log.error(message, fields) } else { Log.notice(message, fields) }
         let seconds = min(900, 0.5 * Double(1 << min(job.job.attempts, 12))) * Double.random(in: 0.5...1)
-        postponed.append(.init(job: job.job, seconds: seconds, counts: true))
+        postponed.append(.init(job: job.job, seconds: seconds, counts: true, partialText: ""))
     }
 
     /// Tells Postgres what has come of them: of each by itself, so that none waits for what another's rows are at odds with.

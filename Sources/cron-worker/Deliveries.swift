@@ -126,7 +126,7 @@ struct Deliveries {
 
     /// Has it sent again in a few seconds, for as long as the code is good.
     private mutating func postpone(_ job: Job, counts: Bool) {
-        postponed.append(.init(job: job, seconds: Double.random(in: 1...3), counts: counts))
+        postponed.append(.init(job: job, seconds: Double.random(in: 1...3), counts: counts, partialText: ""))
     }
 
     /// Its owner asks for another.

@@ -9,12 +9,15 @@ struct Job: Decodable, Hashable {
     let id: ID
     /// How often it has been claimed, this time included.
     let attempts: Int
-    /// Seconds since it was first claimed.
-    let waited: Double
+    /// Seconds since it was first claimed, or since its last attempt that counts.
+    var waited: Double { waitedBefore + Double(monotonicMilliseconds() - claimed) / 1_000 }
+    private let waitedBefore: Double
+    private let claimed = monotonicMilliseconds()
 
     enum CodingKeys: String, CodingKey {
-        case lane, id, attempts, waited
+        case lane, id, attempts
         case userID = "user_id"
+        case waitedBefore = "waited"
     }
 }
 
@@ -80,6 +83,8 @@ struct FinishedReply {
     let stream: GeminiStream
 
     var job: Job { reply.job }
+    /// Whether it ends with the longest text of all its attempts.
+    var keepsPartialText: Bool { failure?.keepsPartialText ?? false }
 }
 
 /// How many replies ended in which way.

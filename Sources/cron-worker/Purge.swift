@@ -77,7 +77,7 @@ enum Purge {
                 select id from stripe_events where received_at < now() - interval '60 days' limit 5000)
             """,
             "delete from stripe_checks where started_at < now() - interval '60 days'",
-            "delete from upstream_holds where until < now()",
+            "delete from upstream_holds where not (\(Routes.isRemembered))",
             """
             with gone as (
                 delete from workers where seen_at < now() - interval '1 day' returning replies_done, replies_failed

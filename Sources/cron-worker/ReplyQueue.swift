@@ -98,7 +98,9 @@ struct ReplyQueue {
             """)
     }
 
-    /// Stores what came of jobs that are still ours. One whose lease ran out belongs to another worker by now: its result is
+    /// Stores what came of jobs that are still ours. A reply that failed has the longest text of all its attempts; where that is
+    /// not of the last one, it gets a number of its own, so that a reader who has had another text forgets it.
+    /// One whose lease ran out belongs to another worker by now: its result is
     /// dropped, so that no reply is stored twice.
     func finish(_ replies: [FinishedReply]) throws {
         guard !replies.isEmpty else { return }
@@ -110,21 +112,26 @@ struct ReplyQueue {
                     \(replies.map(\.job.id))::uuid[], \(replies.map(\.text))::text[],
                     \(try replies.map { try json($0.failure) })::text[], \(replies.map(\.stream.modelVersion))::text[],
                     \(replies.map(\.stream.finishReason))::text[], \(try replies.map { try json($0.stream.usage) })::text[],
-                    \(replies.map(\.stream.textTokens))::int[], \(try replies.map { try json($0.reply.provenance) })::text[]
-                ) as e (user_id, lane, id, content, error, model, finish_reason, usage, tokens, provenance)
+                    \(replies.map(\.stream.textTokens))::int[], \(try replies.map { try json($0.reply.provenance) })::text[],
+                    \(replies.map(\.keepsPartialText))::bool[]
+                ) as e (user_id, lane, id, content, error, model, finish_reason, usage, tokens, provenance, keeps_partial)
             ), ours as (
                 delete from jobs j using ended e
                 where j.user_id = e.user_id and j.lane = e.lane and j.id = e.id
                     and j.state = 'running' and j.worker = \(worker)
-                returning e.*, j.day
+                returning e.*, j.day, j.partial
             ), unneeded as (
                 delete from deltas d using ours o where d.user_id = o.user_id and d.message_id = o.id
             ), \(Receipts.of("ours"))
             update messages m
-            set content = e.content, status = (case when e.error is null then 'done' else 'failed' end)::message_status,
+            set content = t.text, status = (case when e.error is null then 'done' else 'failed' end)::message_status,
                 error = e.error::jsonb, model = e.model, finish_reason = e.finish_reason, usage = e.usage::jsonb,
-                tokens = e.tokens, provenance = e.provenance::jsonb, completed_at = clock_timestamp()
-            from ours e
+                tokens = e.tokens, provenance = e.provenance::jsonb, completed_at = clock_timestamp(),
+                attempt = m.attempt + (e.keeps_partial and t.text <> e.content)::int
+            from ours e cross join lateral (
+                select case when e.keeps_partial then longest_partial(e.user_id, e.id, array[e.content, e.partial])
+                    else e.content end as text
+            ) t
             where m.user_id = e.user_id and m.chatroom_id = e.lane and m.id = e.id
             """)
         try announce(replies.map(\.job.id))
@@ -181,9 +188,12 @@ struct ReplyQueue {
         let seconds: Double
         /// Whether this attempt counts.
         let counts: Bool
+        /// What this attempt had of a reply.
+        let partialText: String
     }
 
-    /// Puts jobs back, to be claimed again after so many seconds. What came of a reply is forgotten.
+    /// Puts jobs back, to be claimed again after so many seconds. Readers of a reply have no more of it until there is new text; the
+    /// longest so far is kept with the job. An attempt that counts ends the time for which the job has waited.
     func postpone(_ jobs: [Postponed]) throws {
         guard !jobs.isEmpty else { return }
         try database.execute(
@@ -191,12 +201,16 @@ struct ReplyQueue {
             with later as (
                 select * from unnest(
                     \(jobs.map(\.job.userID))::uuid[], \(jobs.map(\.job.lane))::uuid[], \(jobs.map(\.job.id))::uuid[],
-                    \(jobs.map(\.seconds))::float8[], \(jobs.map(\.counts))::bool[]
-                ) as l (user_id, lane, id, seconds, counts)
+                    \(jobs.map(\.seconds))::float8[], \(jobs.map(\.counts))::bool[], \(jobs.map(\.partialText))::text[]
+                ) as l (user_id, lane, id, seconds, counts, partial)
             ), back as (
                 update jobs j
                 set state = 'waiting', worker = null, leased_until = null, run_at = now() + make_interval(secs => l.seconds),
-                    attempts = j.attempts - (not l.counts)::int
+                    attempts = j.attempts - (not l.counts)::int,
+                    started_at = case when not l.counts then j.started_at end,
+                    partial = case when l.partial <> '' or exists (
+                        select from deltas d where d.user_id = l.user_id and d.message_id = l.id
+                    ) then longest_partial(l.user_id, l.id, array[j.partial, l.partial]) else j.partial end
                 from later l
                 where j.user_id = l.user_id and j.lane = l.lane and j.id = l.id
                     and j.state = 'running' and j.worker = \(worker)

@@ -63,6 +63,9 @@ final class Worker {
     func run(seconds: Int) throws {
         Log.info("worker started")
         Purge.run(Database())  // a connection that then ends, with all that Postgres keeps for these statements
+        do { try calls.routes.recall() } catch {
+            Log.notice("what other workers saw is not known", ["reason": "\(error)"])
+        }
         do { try billing.begin() } catch { Log.error("subscriptions are not compared", ["reason": "\(error)"]) }
         let end = monotonicMilliseconds() + seconds * 1_000
         while true {
@@ -103,7 +106,7 @@ final class Worker {
             if now >= nextBeat {
                 try beat()
                 try queue.record(times: calls.takeTimes())
-                try calls.routes.learn(from: database)
+                try calls.routes.learn()
                 nextBeat = now + lease * 1_000 / 3
                 lastContact = now
             }
@@ -163,7 +166,7 @@ final class Worker {
             nextLook = 0
         }
         for payload in database.notifications() {
-            if let id = ID(payload) { calls.drop([id]) } else { try calls.routes.learn(from: database) }
+            if let id = ID(payload) { calls.drop([id]) } else { try calls.routes.learn() }
         }
         if now >= nextLook {
             if !calls.isEmpty { calls.drop(try queue.lost(of: calls.jobs)) }
@@ -172,6 +175,11 @@ final class Worker {
     }
 
     private func claim(_ now: Int) throws {
+        let open = calls.routes.slowStart.room(now)
+        guard open > 0 else {
+            nextClaim = now + Worker.writing
+            return
+        }
         let wasRung = rung
         rung = false
         if now >= nextWake {
@@ -179,7 +187,7 @@ final class Worker {
             nextWake = now + Worker.waking
         }
         // In batches, so that those of a long queue do not all end, and wait for each other to be stored, at once.
-        let room = min(limit - calls.count, 100)
+        let room = min(limit - calls.count, 100, open)
         let replies: [ReplyJob]
         do {
             replies = try queue.claim(limit: room, after: lastUser, permits: calls.routes.permits)

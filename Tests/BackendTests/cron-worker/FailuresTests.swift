@@ -10,7 +10,7 @@ struct FailuresTests {
         // Each of the last four is held against the only key or model there is.
         let replies = try check([
             ("[sandbox:blocked]", "safety_blocked"), ("[sandbox:safety]", "safety_blocked"),
-            ("[sandbox:recitation]", "safety_blocked"), ("[sandbox:empty]", "too_long"),
+            ("[sandbox:recitation]", "recitation_blocked"), ("[sandbox:empty]", "too_long"),
             ("[sandbox:error code=400]", "internal"),
         ])
         // The answer that was paid for without a word has its tokens stored.
@@ -42,6 +42,45 @@ struct FailuresTests {
         #expect(try world.jobs() == 0)
         withExtendedLifetime(worker) {}
         return replies
+    }
+
+    @Test
+    func `Each group of reasons to stop has a code of its own, and the log names the reason`() throws {
+        let world = try World(["REPLY_ATTEMPTS": "2"])
+        let worker = try world.backend.worker()
+        // Those that another call may change are called for twice.
+        let cases: [(reason: String, code: String, calls: Int)] = [
+            ("BLOCKLIST", "safety_blocked", 1), ("PROHIBITED_CONTENT", "safety_blocked", 1),
+            ("SPII", "safety_blocked", 1),
+            ("IMAGE_RECITATION", "recitation_blocked", 1), ("LANGUAGE", "language_unsupported", 1),
+            ("MALFORMED_RESPONSE", "answer_malformed", 2), ("UNEXPECTED_TOOL_CALL", "answer_malformed", 2),
+        ]
+        let messages = cases.map { "[sandbox:finish reason=\($0.reason)]" } + ["[sandbox:blank]"]
+        let replies = try world.askAll(messages)
+        let asked = try world.backend.gemini().requests().compactMap(\.turns.last)
+        for (message, (reply, expected)) in zip(messages, zip(replies, cases)) {
+            #expect(reply["status"] == "failed" && reply["error"]["code"].text == expected.code, "\(message)")
+            let calls = asked.filter { $0 == "user: \(message)" }.count
+            #expect(calls == expected.calls, "\(message)")
+            #expect(worker.error.contains("finishReason \(expected.reason)\""), "\(message)")
+        }
+        #expect(Set(replies.map { $0["error"]["detail"].text }).count == 5)
+        // White space is no answer.
+        #expect(replies.last?["error"]["code"] == "answer_empty" && replies.last?["content"] == "")
+    }
+
+    @Test
+    func `An answer that was cut off is not whole, though each of its chunks says that it is`() throws {
+        let world = try World()
+        let worker = try world.backend.worker()
+        let said = "One, two, three, four, five and six."
+        let messages = ["truncate", "reset"].map {
+            "[sandbox:\($0) times=1][sandbox:stop-each][sandbox:chunks n=6 ms=0][sandbox:say] \(said)"
+        }
+        for reply in try world.askAll(messages) { #expect(reply["status"] == "done" && reply["content"].text == said) }
+        #expect(try world.backend.gemini().requests().count == 4)
+        #expect(try world.ask("[sandbox:stop-each][sandbox:say] \(said)")["content"].text == said)
+        withExtendedLifetime(worker) {}
     }
 
     @Test
