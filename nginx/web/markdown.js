@@ -3,6 +3,7 @@
 
 import { h, icon } from './dom.js';
 import { highlight } from './highlight.js';
+import { boundedLexer } from './lexer.js';
 
 const library = () => import('./vendor/marked/marked.esm.js'); // fetched when there is first something to show
 let lexer = null;
@@ -22,13 +23,14 @@ export async function renderMarkdown(text, element) {
         if (!state.blocks.length) element.textContent = text; // plain, until it can be done better
         const marked = await library().catch(() => null);
         if (!marked) return; // without a network it stays plain, and the next text tries again
-        lexer = (text) => marked.lexer(text, { ...marked.getDefaults(), mangle: false });
+        lexer ??= boundedLexer(marked);
         text = state.text; // more may have come meanwhile
     }
     const all = lexer(text);
     const tokens = all.filter(isSeen);
     // Where a link leads may be said after it.
-    const sources = tokens.map((token) => token.raw + JSON.stringify(all.links));
+    const links = JSON.stringify(all.links);
+    const sources = tokens.map((token) => token.raw + links);
     let same = 0;
     while (same < sources.length && sources[same] === state.blocks[same]) same++;
     if (!state.blocks.length) element.replaceChildren();
@@ -48,6 +50,7 @@ function block(token) {
         case 'hr': return h('hr');
         case 'list': return list(token);
         case 'table': return table(token);
+        case 'rest': return h('p', { class: 'rest' }, token.raw);
         default: return h('p', {}, token.raw.trim()); // html
     }
 }
@@ -103,6 +106,7 @@ function inline(tokens) {
             case 'br': return h('br');
             case 'link': return link(token.href, inline(token.tokens));
             case 'image': return link(token.href, ['🖼 ', decoded(token.text) || 'picture']);
+            case 'rest': return token.raw;
             case 'html': return /^<br *\/?>$/i.test(token.raw) ? h('br') : token.raw;
             default: return decoded(token.text ?? token.raw);
         }
