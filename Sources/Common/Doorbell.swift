@@ -20,10 +20,13 @@ public struct Doorbell: ~Copyable, Sendable {
 
     /// Rings. A worker that is away or has been rung often enough already is no error.
     public func ring() {
-        guard descriptor >= 0 else { return }
+        guard !path.isEmpty else { return }
+        // There may have been no descriptor for it at the start.
+        let end = descriptor >= 0 ? descriptor : Doorbell.socket()
+        defer { if end != descriptor { Glibc.close(end) } }
         withUnsafePointer(to: Doorbell.address(path)) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-                _ = sendto(descriptor, "!", 1, Int32(MSG_DONTWAIT), address, socklen_t(MemoryLayout<sockaddr_un>.size))
+                _ = sendto(end, "!", 1, Int32(MSG_DONTWAIT), address, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
     }
@@ -32,6 +35,10 @@ public struct Doorbell: ~Copyable, Sendable {
     public static func listen(at path: String) -> Int32? {
         guard !path.isEmpty else { return nil }
         let descriptor = socket()
+        guard descriptor >= 0 else {
+            Log.error("no doorbell", ["path": path, "reason": String(cString: strerror(errno))])
+            return nil
+        }
         unlink(path)
         let bound = withUnsafePointer(to: address(path)) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {

@@ -25,14 +25,22 @@ public final class Exchange {
     /// This process, run as CGI (RFC 3875).
     public init() { fastCGI = nil }
 
-    /// The next request of FastCGI; nil if another process took it.
-    public static func accept() -> Exchange? { Exchange(accepting: FCGI_FAIL_ACCEPT_ON_INTR) }
+    /// There is no descriptor left to take a connection with, of this process or of the host.
+    public struct OutOfDescriptors: Error {}
 
-    private init?(accepting flags: Int32) {
-        let request = UnsafeMutablePointer<FCGX_Request>.allocate(capacity: 1)
-        fastCGI = request
-        guard FCGX_InitRequest(request, 0, flags) == 0, FCGX_Accept_r(request) == 0 else { return nil }
+    /// The next request of FastCGI; nil if another process took it.
+    /// - Throws: `OutOfDescriptors`. The connection waits, and descriptor 0 goes on being ready: `Poller.pause` keeps that from spinning.
+    public static func accept() throws(OutOfDescriptors) -> Exchange? {
+        let exchange = Exchange(request: .allocate(capacity: 1))
+        guard let request = exchange.fastCGI else { return nil }
+        guard FCGX_InitRequest(request, 0, FCGI_FAIL_ACCEPT_ON_INTR) == 0 else { return nil }
+        let result = FCGX_Accept_r(request)
+        // libfcgi gives the negated errno.
+        if Descriptors.areLacking(-result) { throw OutOfDescriptors() }
+        return result == 0 ? exchange : nil
     }
+
+    private init(request: UnsafeMutablePointer<FCGX_Request>) { fastCGI = request }
 
     deinit {
         guard let fastCGI else { return }

@@ -81,7 +81,14 @@ private struct Server {
             // While one request follows another there is no need to wait; but signals and the held get a look in.
             for _ in 0..<max(1, 16 / together) {
                 var exchanges: [Exchange] = []
-                while exchanges.count < together, let exchange = Exchange.accept() { exchanges.append(exchange) }
+                do {
+                    while exchanges.count < together, let exchange = try Exchange.accept() {
+                        exchanges.append(exchange)
+                    }
+                } catch {
+                    // Those that were taken give theirs back first.
+                    if exchanges.isEmpty { poller.pause(0) }
+                }
                 if exchanges.isEmpty { break }
                 begin(exchanges)
             }

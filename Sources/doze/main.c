@@ -5,19 +5,34 @@
 // libraries are the most of what it does without. Of those that wait on one socket, a connection wakes one.
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
+// Whether errno says that there are no descriptors (or no memory for one) left; then, some time later. Whoever ended instead would be
+// started again and again.
+static bool has_waited(void) {
+    static bool told = false;
+    if (errno != EMFILE && errno != ENFILE && errno != ENOMEM) return false;
+    if (!told) perror("doze: waiting");
+    told = true;
+    usleep(100000);
+    return true;
+}
+
 int main(int count, char **arguments) {
     struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE};
-    int poller = epoll_create1(EPOLL_CLOEXEC);
+    int poller;
+    do poller = epoll_create1(EPOLL_CLOEXEC);
+    while (poller < 0 && has_waited());
     if (count < 2 || poller < 0 || epoll_ctl(poller, EPOLL_CTL_ADD, 0, &event) != 0) {
         fputs("usage: doze PROGRAM [ARGUMENT...], with a listening socket on descriptor 0\n", stderr);
         return 64; // EX_USAGE
     }
     while (epoll_wait(poller, &event, 1, -1) < 0 && errno == EINTR) {}
-    execv(arguments[1], arguments + 1);
+    do execv(arguments[1], arguments + 1);
+    while (has_waited());
     perror(arguments[1]);
     return 126;
 }

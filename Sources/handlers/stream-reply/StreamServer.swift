@@ -57,9 +57,13 @@ final class StreamServer {
             let ready = turn()
             if ready.contains(signals) { break }
             guard ready.contains(0) else { continue }
-            for _ in 0..<64 {
-                guard let exchange = Exchange.accept() else { break }
-                begin(exchange)
+            do {
+                for _ in 0..<64 {
+                    guard let exchange = try Exchange.accept() else { break }
+                    begin(exchange)
+                }
+            } catch {
+                poller.pause(0)
             }
         }
         stop()
