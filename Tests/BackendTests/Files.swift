@@ -14,6 +14,23 @@ enum Files {
         [0, 0, 0, 0x18] + "ftypmif1".utf8 + [0, 0, 0, 0] + "mif1heix".utf8 + [0, 0, 0, 8] + "mdat".utf8
     static let pdf = Array("%PDF-1.7\n1 0 obj<</Type/Catalog>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n".utf8)
 
+    /// One made for the web, which has an end early.
+    static let linearizedPDF: [UInt8] = {
+        let rest = "1 0 obj<</Type/Catalog>>endobj\n%%EOF\n2 0 obj<</Type/Pages>>endobj\nstartxref\n0\n%%EOF\n"
+        let head = "%PDF-1.7\n9 0 obj<</Linearized 1/L 00000/O 1>>endobj\n"
+        let length = String(100_000 + head.utf8.count + rest.utf8.count).dropFirst()
+        return Array(head.replacing("00000", with: length).utf8) + rest.utf8
+    }()
+
+    /// A file of the ISO base media format that is of this brand and says that it can be read as others.
+    static func boxed(_ brand: String, padding: Int = 0, _ compatible: String...) -> [UInt8] {
+        let brands =
+            [UInt8](brand.utf8) + [0, 0, 0, 0] + [UInt8](repeating: 0x20, count: padding * 4)
+            + compatible.flatMap { Array($0.utf8) }
+        let length = withUnsafeBytes(of: UInt32(brands.count + 8).bigEndian) { Array($0) }
+        return length + "ftyp".utf8 + brands + [0, 0, 0, 8] + "mdat".utf8
+    }
+
     static let all: [(type: String, bytes: [UInt8])] = [
         ("image/png", png), ("image/jpeg", jpeg), ("image/webp", webp), ("image/heic", heic), ("image/heif", heif),
         ("application/pdf", pdf),

@@ -7,6 +7,9 @@ import { notice, noticeProblem } from './notices.js';
 
 const types = ['image/png', 'image/jpeg', 'image/webp', 'image/heic', 'image/heif', 'application/pdf'];
 
+/** Whether the server may take it. Of HEIC pictures many systems do not know what they are. */
+const mayBeTaken = ({ type, name }) => types.includes(type) || type === '' && /\.(hei[cf]|pdf)$/i.test(name);
+
 /** Those of a message that is being written: sent to the server at once, chosen by the button, pasted or dropped. */
 export class Attachments {
     #all = [];
@@ -14,7 +17,7 @@ export class Attachments {
 
     constructor(onchange) {
         this.#onchange = onchange;
-        const input = h('input', { type: 'file', accept: types.join(','), multiple: true, hidden: true, onchange: () => { this.add(input.files); input.value = ''; } });
+        const input = h('input', { type: 'file', accept: [...types, '.heic', '.heif'].join(','), multiple: true, hidden: true, onchange: () => { this.add(input.files); input.value = ''; } });
         this.button = h('span', {}, input, iconButton('clip', 'Attach pictures or PDFs', () => input.click()));
         this.list = h('ul', { class: 'attachments', 'aria-label': 'Attachments', hidden: true });
     }
@@ -45,7 +48,7 @@ export class Attachments {
 
     add(files) {
         for (const file of files) {
-            if (types.includes(file.type)) this.#send(file);
+            if (mayBeTaken(file)) this.#send(file);
             else notice(`${file.name} is no PNG, JPEG, WebP, HEIC or PDF.`);
         }
     }
@@ -58,7 +61,8 @@ export class Attachments {
         this.#changed();
         try {
             const answer = await json(await request('POST', `/attachment?name=${encodeURIComponent(file.name)}`,
-                { body: file, headers: { 'Content-Type': file.type }, key: newKey(), patience: 120_000 }));
+                // What it is, its bytes say: a browser goes by the end of its name, which may be wrong.
+                { body: file, headers: { 'Content-Type': 'application/octet-stream' }, key: newKey(), patience: 120_000 }));
             Object.assign(attachment, answer);
             attachment.item.ariaBusy = 'false';
         } catch (problem) {

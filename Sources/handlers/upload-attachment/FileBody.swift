@@ -7,8 +7,10 @@ final class FileBody {
     private var sha256 = SHA256()
     /// The first piece.
     private(set) var head: [UInt8] = []
-    /// The last 1,024 bytes of what has come.
+    /// The last 12 bytes of what has come.
     private(set) var tail: [UInt8] = []
+    /// Whether the mark of a PDF's end was among what has come. Anything may follow it.
+    private(set) var hasEndOfPDF = false
     /// How many bytes have come.
     private(set) var length = 0
     /// Whether all of it has come that was announced.
@@ -23,7 +25,8 @@ final class FileBody {
     func next() -> [UInt8] {
         let piece = request.read(Attachment.pieceLength)
         sha256.add(piece)
-        tail = Array((tail + piece).suffix(1_024))
+        if !hasEndOfPDF { hasEndOfPDF = (tail + piece).hasEndOfPDF }
+        tail = Array((tail.suffix(12) + piece.suffix(12)).suffix(12))
         length += piece.count
         return piece
     }
@@ -32,5 +35,17 @@ final class FileBody {
     func hash() -> String {
         while !next().isEmpty {}
         return "\(sha256.value.hex) \(Sodium.sha256(Array((name ?? "").utf8)).hex)"
+    }
+}
+
+extension [UInt8] {
+    /// Whether `%%EOF` is in it, told in one pass.
+    fileprivate var hasEndOfPDF: Bool {
+        let mark = Array("%%EOF".utf8)
+        return withUnsafeBytes { bytes in
+            (0..<Swift.max(0, bytes.count - mark.count + 1)).contains { start in
+                bytes[start] == mark[0] && bytes[start..<start + mark.count].elementsEqual(mark)
+            }
+        }
     }
 }

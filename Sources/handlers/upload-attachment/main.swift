@@ -29,7 +29,8 @@ serve(readingBody: false) { request, database in
     let file = FileBody(request, name: name)
     let once = try request.once(caller, "upload-attachment", hash: file.hash)
     return try once.answer(from: database) {
-        guard let type = MediaType(file.head), type.isCalled(request.mediaType) else { throw Problem.unsupportedFile }
+        guard let type = MediaType(file.head) else { throw Problem.unsupportedFile(MediaType.foreignName(file.head)) }
+        guard type.isCalled(request.mediaType) else { throw Problem.misnamedFile(type, called: request.mediaType) }
         let allowance = try database.row(
             Allowance.self,
             """
@@ -81,9 +82,24 @@ serve(readingBody: false) { request, database in
 }
 
 extension Problem {
-    static let unsupportedFile = Problem(
-        415, "unsupported_media_type",
-        "The body must be a PNG, JPEG, WebP, HEIC, HEIF or PDF file, and be called so where Content-Type is given.")
+    /// - Parameter name: what it is, where that is known.
+    static func unsupportedFile(_ name: String?) -> Problem {
+        let found = name.map { " These bytes are \($0)." } ?? ""
+        return Problem(
+            415, "unsupported_media_type", "The body must be a PNG, JPEG, WebP, HEIC, HEIF or PDF file.\(found)")
+    }
+
+    /// - Parameter name: what the header said, which is only repeated where it is a media type.
+    static func misnamedFile(_ type: MediaType, called name: String) -> Problem {
+        let said = name.wholeMatch(of: /[a-z0-9.+-]{1,40}\/[a-z0-9.+-]{1,80}/) == nil ? "something else" : name
+        return Problem(
+            415, "unsupported_media_type",
+            """
+            The bytes are \(type.rawValue), but Content-Type says \(said). Send Content-Type: \(type.rawValue), or \
+            application/octet-stream to leave it to the bytes.
+            """)
+    }
+
     static let fileCutShort = invalid("body", "is cut short: the end of the file is missing")
 
     static func fileTooLarge(_ plan: Plan) -> Problem {

@@ -52,16 +52,78 @@ struct UploadAttachmentTests {
     }
 
     @Test
+    func `A picture that Content-Type calls another says what it is and what was said`() throws {
+        for (file, type) in [("image/jpeg", "image/png"), ("image/webp", "image/jpeg"), ("image/png", "image/heic")] {
+            let bytes = try #require(Files.all.first { $0.type == file }).bytes
+            let answer = try upload(bytes, type: type)
+            expectProblem(answer, 415, "unsupported_media_type")
+            let detail = answer.json["detail"].text ?? ""
+            #expect(
+                detail.hasPrefix("The bytes are \(file), but Content-Type says \(type). Send Content-Type: \(file)"))
+        }
+        let detail = try upload(Files.png, type: "<b>").json["detail"].text ?? ""
+        #expect(detail.hasPrefix("The bytes are image/png, but Content-Type says something else."))
+        #expect(
+            try upload(Array("GIF89a".utf8), type: "image/gif").json["detail"].text?.hasSuffix("These bytes are GIF.")
+                == true)
+    }
+
+    @Test
+    func `A PDF may have something before its header and behind its end`() throws {
+        let trailing = [[0x0D, 0x0A], [UInt8](repeating: 0, count: 1_100), [UInt8](repeating: 0x20, count: 250_000)]
+        var files = trailing.map { Files.pdf + $0 }
+        for before in ["\u{FEFF}", "\0", "\r\n\r\n", String(repeating: " ", count: 1_019)] {
+            files.append(Array(before.utf8) + Files.pdf)
+        }
+        // The mark of the end where two pieces meet.
+        for count in 98_296...98_304 {
+            let filling = [UInt8](repeating: 0x20, count: count - Files.pdf.count)
+            files.append(Files.pdf.dropLast(6) + filling + "%%EOF\n".utf8)
+        }
+        files.append(Files.linearizedPDF)
+        for file in files {
+            let answer = try upload(file, type: "application/pdf")
+            #expect(
+                answer.status == 201 && answer.json["media_type"] == "application/pdf", "\(file.count) \(answer.text)")
+        }
+        // What is before the header could be taken for something else: it is only ever saved.
+        let id = try #require(try upload(Array("alert(1)//".utf8) + Files.pdf, type: "").json["id"].text)
+        let answer = try backend.attachment(id, person)
+        #expect(
+            answer.header("Content-Type") == "application/pdf" && answer.header("X-Content-Type-Options") == "nosniff")
+        #expect(answer.header("Content-Disposition")?.hasPrefix("attachment") == true)
+    }
+
+    @Test
+    func `HEIC and HEIF are told by all of their brands`() throws {
+        let files: [([UInt8], String)] =
+            ["heic", "heix", "heim", "heis", "hevc", "hevx", "hevm", "hevs"].map { (Files.boxed($0, "mif1"), "heic") }
+            + [
+                (Files.boxed("mif1", "heic"), "heif"), (Files.boxed("msf1", "hevc"), "heif"),
+                (Files.boxed("isom", "miaf", "heic"), "heic"), (Files.boxed("MiHB", "mif1"), "heif"),
+            ]
+        for (file, type) in files {
+            let answer = try upload(file, type: "image/heic")
+            #expect(answer.status == 201 && answer.json["media_type"].text == "image/\(type)", "\(answer.text)")
+        }
+    }
+
+    @Test
     func `What Gemini does not take is refused, whatever it is called`() throws {
         let html = "<!DOCTYPE html><script>alert(1)</script>"
         let svg = "<svg xmlns=\"http://www.w3.org/2000/svg\"><script>alert(1)</script></svg>"
         let files: [[UInt8]] = [
             [], [0], Array(html.utf8), Array(svg.utf8), Array("<?xml version=\"1.0\"?>\(svg)".utf8),
             Array("GIF89a/*".utf8) + html.utf8, Array("BM".utf8) + [UInt8](repeating: 0, count: 100),
-            Array("\(html)\n%PDF-1.7\n%%EOF".utf8), [0] + Files.pdf, [0xEF, 0xBB, 0xBF] + Files.pdf,
+            Array("\(html)\n%PDF-1.7\n%%EOF".utf8), Array(" \n<b>".utf8) + Files.pdf, Array("MZ\0\0".utf8) + Files.pdf,
+            Array("#!/bin/sh\n".utf8) + Files.pdf, Array("PK\u{3}\u{4}".utf8) + Files.pdf,
+            Array("\u{7F}ELF".utf8) + Files.pdf, [UInt8](repeating: 0x20, count: 1_024) + Files.pdf,
             Array(html.utf8) + Files.png, Array(Files.png.dropFirst()), Array(Files.png.prefix(10)),
             [0x89, 0x50, 0x4E, 0x47, 0x0A] + html.utf8, Array(Files.png.prefix(8)) + html.utf8,
             Array("RIFF\u{10}\0\0\0WAVEfmt ".utf8), [0, 0, 0, 0x18] + "ftypavif".utf8 + [0, 0, 0, 0],
+            Files.boxed("avif", "mif1", "miaf"), Files.boxed("mif1", "avif", "miaf"), Files.boxed("isom", "mp42"),
+            // Brands behind the box's end, and in one that is longer than what is looked at.
+            Files.boxed("mp42") + "mif1heic".utf8, Files.boxed("isom", padding: 80, "heic"),
             [0, 0, 0, 0x18] + "ftypmp42".utf8 + [0, 0, 0, 0], [0xFF, 0xD8], Array("PK\u{3}\u{4}".utf8),
             Array("\u{7F}ELF".utf8), Array("MZ".utf8), Array("{\"content\":\"x\"}".utf8),
             [UInt8](repeating: 0, count: 200_000),
@@ -82,7 +144,7 @@ struct UploadAttachmentTests {
         let files: [[UInt8]] = [
             Array(Files.png.dropLast()), Array(large.prefix(98_304)), Array(large.prefix(98_304 * 2)),
             Array(large.dropLast(12)), Files.png + page, Array(Files.webp.dropLast()),
-            Array(Files.pdf.dropLast(7)), Files.pdf + [UInt8](repeating: 0x20, count: 1_100),
+            Array(Files.pdf.dropLast(7)), Array(Files.linearizedPDF.dropLast(20)),
         ]
         for file in files {
             let answer = try upload(file, type: "")
