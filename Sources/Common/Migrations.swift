@@ -47,6 +47,8 @@ public enum Migrations {
         ("unused_tokens", PackageResources.unused_tokens_sql),
         ("partials", PackageResources.partials_sql),
         ("refusals", PackageResources.refusals_sql),
+        ("subscription_rules", PackageResources.subscription_rules_sql),
+        ("lost_customers", PackageResources.lost_customers_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

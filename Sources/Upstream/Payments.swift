@@ -37,14 +37,15 @@ public final class Payments {
         }
     }
 
-    /// Asks for all subscriptions of a customer, and makes our rows equal.
+    /// Asks for all subscriptions of a customer, and makes our rows equal. Throws `LostCustomer`.
     public func refresh(_ customer: String, _ database: Database) throws {
         let asked = try database.row(String.self, "select clock_timestamp()") ?? ""
         var all: [StripeSubscription] = []
         var after: String?
         repeat {
-            let page: StripeList<StripeSubscription> = try call(
-                .get, "/v1/subscriptions", StripeSubscription.query(customer: customer, after: after))
+            let page: StripeList<StripeSubscription> = try with(customer, database) {
+                try call(.get, "/v1/subscriptions", StripeSubscription.query(customer: customer, after: after))
+            }
             all += page.data
             after = page.next
         } while after != nil
@@ -58,6 +59,8 @@ public func serve(_ handler: @escaping (Request, Database, Payments) throws -> R
     serve { request, database in
         do {
             return try handler(request, database, payments)
+        } catch is LostCustomer {
+            throw Problem.noSubscription
         } catch let error as StripeError {
             Log.error("Stripe did not do it", ["request_id": request.id, "reason": error.reason])
             throw Problem.stripeUnavailable

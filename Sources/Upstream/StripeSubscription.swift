@@ -17,6 +17,9 @@ public struct StripeSubscription: Codable, Sendable {
     let isPaid: Bool
     let createdAt: Int
     let endedAt: Int?
+    /// How the collection of payments is paused, in Stripe's word; nil where it is not.
+    let collectionPause: String?
+    let resumesAt: Int?
 
     enum CodingKeys: String, CodingKey {
         case id, customer, status, price, livemode
@@ -27,12 +30,15 @@ public struct StripeSubscription: Codable, Sendable {
         case isPaid = "is_paid"
         case createdAt = "created_at"
         case endedAt = "ended_at"
+        case collectionPause = "collection_pause"
+        case resumesAt = "resumes_at"
     }
 
     /// What of Stripe's members is looked at and not kept under the same name.
     private enum StripeKeys: String, CodingKey {
         case created, items, plan
         case latestInvoice = "latest_invoice"
+        case pauseCollection = "pause_collection"
     }
 
     private struct Items: Decodable { let data: [Item] }
@@ -47,6 +53,11 @@ public struct StripeSubscription: Codable, Sendable {
         let status: String?
         let created: UnixTime?
         let status_transitions: Transitions?
+    }
+
+    private struct Pause: Decodable {
+        let behavior: String
+        let resumes_at: UnixTime?
     }
 
     /// Those of which it is known what they mean.
@@ -70,6 +81,9 @@ public struct StripeSubscription: Codable, Sendable {
         cancelAtPeriodEnd = try own.decodeIfPresent(Bool.self, forKey: .cancelAtPeriodEnd) ?? false
         createdAt = try other.decode(UnixTime.self, forKey: .created).seconds
         endedAt = try own.decodeIfPresent(UnixTime.self, forKey: .endedAt)?.seconds
+        let pause = try other.decodeIfPresent(Pause.self, forKey: .pauseCollection)
+        collectionPause = pause?.behavior
+        resumesAt = pause?.resumes_at?.seconds
         // The id alone where it was not expanded.
         let invoice = try? other.decodeIfPresent(Invoice.self, forKey: .latestInvoice)
         isPaid = invoice?.status == "paid"

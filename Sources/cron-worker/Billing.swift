@@ -35,7 +35,8 @@ struct Billing {
     private var calls: [ObjectIdentifier: Call] = [:]
     /// What Postgres has not heard of yet.
     private var answered: [(job: BillingJob, said: [StripeSubscription], next: String?)] = []
-    private var deleted: [BillingJob] = []
+    /// Jobs that are done, and of these, whether their customer is to be forgotten here too.
+    private var ended: [(job: BillingJob, forgets: Bool)] = []
     private var postponed: [ReplyQueue.Postponed] = []
 
     private struct Call {
@@ -43,9 +44,12 @@ struct Billing {
         let transfer: Transfer
         /// What earlier pages showed of the customer's.
         var said: [StripeSubscription] = []
-        /// Whether it only asks if a customer is deleted already.
-        var confirms = false
+        /// Why Stripe did not find the customer, where this call only asks whether they are deleted.
+        var lost: String?
     }
+
+    /// Seconds for which a deletion is tried with a key that does not find the customer: a wrong one may be put right.
+    private static let patience = 86_400.0
 
     /// At once; Stripe takes 25 a second of a test account, 100 of a live one.
     private static let limit = 8
@@ -56,10 +60,10 @@ struct Billing {
     }
 
     var isOpen: Bool { stripe != nil && calls.count < Billing.limit }
-    var hasEnded: Bool { !answered.isEmpty || !deleted.isEmpty || !postponed.isEmpty }
+    var hasEnded: Bool { !answered.isEmpty || !ended.isEmpty || !postponed.isEmpty }
     var isEmpty: Bool { calls.isEmpty && !hasEnded }
     var jobs: [Job] {
-        calls.values.map(\.job.job) + answered.map(\.job.job) + deleted.map(\.job) + postponed.map(\.job)
+        calls.values.map(\.job.job) + answered.map(\.job.job) + ended.map(\.job.job) + postponed.map(\.job)
     }
 
     /// Has all subscriptions compared, once a day.
@@ -73,19 +77,19 @@ struct Billing {
     }
 
     private mutating func begin(
-        _ job: BillingJob, after: String? = nil, said: [StripeSubscription] = [], confirms: Bool = false
+        _ job: BillingJob, after: String? = nil, said: [StripeSubscription] = [], lost: String? = nil
     ) {
         guard let stripe else { return }
         let request =
-            if let customer = job.customer, job.deletes {
-                stripe.request(confirms ? .get : .delete, "/v1/customers/\(customer)", timeout: 30_000)
+            if let customer = job.customer, job.deletes || lost != nil {
+                stripe.request(lost == nil ? .delete : .get, StripeCustomer.path(customer), timeout: 30_000)
             } else {
                 stripe.request(
                     .get, "/v1/subscriptions", StripeSubscription.query(customer: job.customer, after: after),
                     timeout: 30_000)
             }
         guard let transfer = client.start(request) else { return postpone(job, "no memory for a call") }
-        calls[ObjectIdentifier(transfer)] = Call(job: job, transfer: transfer, said: said, confirms: confirms)
+        calls[ObjectIdentifier(transfer)] = Call(job: job, transfer: transfer, said: said, lost: lost)
     }
 
     /// Sees to those among these exchanges that are its own.
@@ -93,11 +97,18 @@ struct Billing {
         for transfer in transfers {
             guard let call = calls.removeValue(forKey: ObjectIdentifier(transfer)) else { continue }
             do {
-                if call.job.deletes {
+                if call.lost != nil {
+                    try confirm(call)
+                } else if call.job.deletes {
                     try delete(call)
                 } else {
                     try take(transfer.stripeAnswer(), for: call)
                 }
+            } catch StripeError.missing(_, let reason) where call.job.customer != nil {
+                lose(call, reason)
+            } catch StripeError.missing(parameter: "starting_after", _) where call.job.check != nil {
+                // Where the comparison stood is in another account: it begins again.
+                begin(call.job)
             } catch let error as StripeError {
                 postpone(call.job, error.reason)
             } catch {
@@ -106,17 +117,34 @@ struct Billing {
         }
     }
 
-    /// One that is deleted already is not found, and neither is one of another account or mode: that of a wrong key, under which
-    /// nothing is done yet.
     private mutating func delete(_ call: Call) throws {
-        struct Customer: Decodable { let deleted: Bool? }
-        do {
-            let customer: Customer = try call.transfer.stripeAnswer()
-            guard customer.deleted == true else { return postpone(call.job, "it is not deleted") }
-            deleted.append(call.job)
-        } catch StripeError.missing where !call.confirms {
-            begin(call.job, confirms: true)
+        let customer: StripeCustomer = try call.transfer.stripeAnswer()
+        guard customer.deleted == true else { return postpone(call.job, "it is not deleted") }
+        ended.append((call.job, forgets: false))
+    }
+
+    /// Ends the job of a customer who is deleted.
+    private mutating func confirm(_ call: Call) throws {
+        let customer: StripeCustomer = try call.transfer.stripeAnswer()
+        guard customer.deleted == true else { return postpone(call.job, "it is not deleted") }
+        if !call.job.deletes {
+            Log.notice("a customer was deleted at Stripe", ["customer": call.job.customer ?? ""])
         }
+        ended.append((call.job, forgets: !call.job.deletes))
+    }
+
+    /// Of a customer whom Stripe does not find, it is asked whether they are deleted. If it does not know them at all, they are of
+    /// another account or mode than the key, and asking again would not help: the job ends, and our rows stay. Only a deletion is
+    /// tried for a day, for while it is not done they go on paying.
+    private mutating func lose(_ call: Call, _ reason: String) {
+        guard let reason = call.lost else { return begin(call.job, lost: reason) }
+        if call.job.deletes, call.job.job.waited < Billing.patience { return postpone(call.job, reason) }
+        let message =
+            call.job.deletes
+            ? "a customer could not be deleted, as they are not in the Stripe account of STRIPE_SECRET_KEY; delete them there"
+            : "a customer is not in the Stripe account of STRIPE_SECRET_KEY"
+        Log.error(message, ["customer": call.job.customer ?? "", "reason": reason])
+        ended.append((call.job, forgets: false))
     }
 
     private mutating func take(_ page: StripeList<StripeSubscription>, for call: Call) throws {
@@ -146,9 +174,9 @@ struct Billing {
             }
             answered.removeLast()
         }
-        while let job = deleted.last {
-            try queue.finish(job)
-            deleted.removeLast()
+        while let (job, forgets) = ended.last {
+            try queue.end(job, forgets: forgets)
+            ended.removeLast()
         }
         try queue.postpone(postponed)
         postponed = []

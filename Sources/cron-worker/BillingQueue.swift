@@ -52,6 +52,16 @@ struct BillingQueue {
         }
     }
 
+    /// Ends a job, and with it, where it `forgets`, what is ours of its customer.
+    func end(_ job: BillingJob, forgets: Bool) throws {
+        try database.transaction {
+            if forgets, let customer = job.customer {
+                _ = try database.row(Bool.self, StripeCustomer.forget(customer))
+            }
+            try finish(job)
+        }
+    }
+
     private func compare(_ said: [StripeSubscription], check: String, asked: String, isLast: Bool) throws {
         let drifted = try database.row(
             Int.self,

@@ -166,6 +166,66 @@ def time_renews_and_ends():
 
 
 @check
+def each_unpaid_period_has_an_invoice_of_its_own():
+    got = bought()
+    for _ in range(2):
+        post(f"/sandbox/subscriptions/{got.id}", fails="true", renew="1")
+    due = API.v1.subscriptions.retrieve(got.id, {"expand": ["latest_invoice"]})
+    invoices = API.v1.invoices.list({"subscription": got.id}).data
+    assert due.status == "past_due" and [i.status for i in invoices] == ["open", "open", "paid"]
+    assert due.latest_invoice.id == invoices[0].id
+    post(f"/sandbox/subscriptions/{got.id}", settle="1")
+    assert {i.status for i in API.v1.invoices.list({"subscription": got.id}).data} == {"paid"}
+
+
+@check
+def collection_is_paused_and_resumed():
+    got = bought()
+    assert got.pause_collection is None
+    form = {"pause_collection": {"behavior": "void", "resumes_at": 2_000_000_000}}
+    paused = API.v1.subscriptions.update(got.id, form)
+    assert paused.status == "active" and paused.pause_collection.behavior == "void"
+    assert paused.pause_collection.resumes_at == 2_000_000_000
+    failure(
+        lambda: API.v1.subscriptions.update(got.id, {"pause_collection": {"behavior": "nonsense"}}),
+        stripe.InvalidRequestError,
+    )
+    assert API.v1.subscriptions.update(got.id, {"pause_collection": ""}).pause_collection is None
+
+
+@check
+def a_trial_without_a_payment_method_is_paused_until_there_is_one():
+    got = bought()
+    failure(lambda: API.v1.subscriptions.resume(got.id), stripe.InvalidRequestError)
+    post(f"/sandbox/subscriptions/{got.id}", status="paused", fails="true")
+    assert API.v1.subscriptions.resume(got.id).status == "paused"
+    portal = API.v1.billing_portal.sessions.create({"customer": got.customer, "return_url": "http://here/"})
+    post(page(portal.url), action="card", subscription=got.id)
+    assert API.v1.subscriptions.resume(got.id).status == "active"
+
+
+@check
+def a_lost_customer_is_not_found():
+    deleted, hidden, elsewhere = customer(), customer(), bought()
+    API.v1.customers.delete(deleted.id)
+    assert API.v1.subscriptions.list({"customer": deleted.id, "status": "all"}).data == []
+    post(f"/sandbox/customers/{hidden.id}", hides_lists="true")
+    API.v1.customers.delete(hidden.id)
+    post(f"/sandbox/customers/{elsewhere.customer}", vanish="1")
+    for of in (hidden.id, elsewhere.customer):
+        for call in (
+            lambda: API.v1.subscriptions.list({"customer": of}),
+            lambda: API.v1.invoices.list({"customer": of}),
+            lambda: API.v1.billing_portal.sessions.create({"customer": of, "return_url": "http://here/"}),
+        ):
+            error = failure(call, stripe.InvalidRequestError)
+            assert error.code == "resource_missing" and error.param == "customer" and error.http_status == 400
+    assert API.v1.customers.retrieve(hidden.id).deleted is True
+    assert failure(lambda: API.v1.customers.retrieve(elsewhere.customer), stripe.InvalidRequestError).http_status == 404
+    assert failure(lambda: API.v1.subscriptions.retrieve(elsewhere.id), stripe.InvalidRequestError).http_status == 404
+
+
+@check
 def invoices_name_their_subscription_by_the_version():
     got = bought()
     new = API.v1.invoices.list({"customer": got.customer}).data[0]

@@ -2,12 +2,25 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import TimeoutError, expect
 from serving import needs
 
 
 def section(person, title):
     return person.page.locator("section").filter(has=person.page.get_by_role("heading", name=title, exact=True))
+
+
+def comes_back(person, text):
+    """Looks at the plan until Stripe's event has come."""
+    person.opens("/#/settings/plan")
+    for _ in range(60):
+        person.page.reload()
+        try:
+            person.page.get_by_text(text).first.wait_for(timeout=1_000)
+            return
+        except TimeoutError:
+            continue
+    person.sees(text)
 
 
 def test_name_time_zone_and_time_to_keep_messages_are_set(person):
@@ -50,6 +63,38 @@ def test_what_was_used_today_is_shown(person):
     person.sees("1 message, without a limit.", within=today)
     person.sees("Together", within=today)
     person.looks("settings-plan")
+
+
+@needs("subscribe-pro", "subscription-portal", "resume-subscription", "refresh-subscription")
+@pytest.mark.parametrize("device", ["desktop"])
+def test_a_subscription_that_is_paused_says_what_to_do(person):
+    person.opens("/#/settings/plan")
+    person.presses("Upgrade to Pro")
+    person.page.wait_for_url("**/c/pay/**")
+    stripe = person.page.url.split("/c/pay/")[0]
+    person.presses("Pay")
+    person.sees("You are on Pro. Thank you.")
+    subscription = person.site.call("GET", "/subscription/explain", token=person.token)["subscriptions"][0]["id"]
+
+    def has(path, **form):
+        headers = {"Authorization": "Bearer sk_test_of_the_page"}
+        assert person.page.request.post(stripe + path, form=form, headers=headers).ok
+
+    # As after a trial without a payment method.
+    has(f"/sandbox/subscriptions/{subscription}", status="paused", fails="true")
+    comes_back(person, "Your subscription is paused")
+    person.looks("settings-paused")
+    person.presses("Add a payment method")
+    person.page.wait_for_url("**/p/session/**")
+    person.presses("Add a card")
+    person.opens("/#/settings/plan")
+    person.presses("Resume Pro")
+    person.sees("You are on Pro. Thank you.")
+
+    has(f"/v1/subscriptions/{subscription}", **{"pause_collection[behavior]": "void", "pause_collection[resumes_at]": "2000000000"})
+    comes_back(person, "Payments for your subscription are paused, and Pro with them.")
+    person.sees("Payments resume on")
+    expect(person.page.get_by_role("button", name="Upgrade to Pro")).to_have_count(0)
 
 
 @needs("get-usage", "subscribe-pro", "subscription-portal", "cancel-subscription", "resume-subscription", "refresh-subscription", "list-invoices")

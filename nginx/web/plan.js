@@ -22,6 +22,13 @@ async function usage() {
     ];
 }
 
+/** Why a subscription does not pay for Pro at present, by the code of its notice. */
+const held = {
+    subscription_paused: 'Your subscription is paused, as after a trial that ended without a payment method. Add one, then resume Pro.',
+    collection_paused: 'Payments for your subscription are paused, and Pro with them.',
+    payment_due: 'A payment for Pro is due.',
+};
+
 async function plan(refresh) {
     // Who comes back from Stripe is on the new plan as soon as Stripe is asked; its own word may be on its way.
     const came = location.hash.split('/')[3];
@@ -34,11 +41,18 @@ async function plan(refresh) {
     ];
     if (status.tier !== user().tier) changeUser({ ...user(), tier: status.tier });
     const day = (time) => said(time, { dateStyle: 'long' });
+    const portal = (label, className) => action(label, className, async () => location.assign((await post('/subscription/portal', undefined, { key: newKey() })).url));
+    const act = (path, said) => async () => { await post(path); notice(said); await refresh(); };
+    if (status.tier !== 'pro' && status.notice) return [h('p', {}, held[status.notice.code] ?? status.notice.detail),
+        status.notice.resumes_at && h('p', {}, `Payments resume on ${day(status.notice.resumes_at)}.`),
+        h('div', { class: 'actions' },
+            status.notice.code === 'subscription_paused' && portal('Add a payment method', 'primary'),
+            status.notice.code === 'subscription_paused' && action('Resume Pro', 'quiet', act('/subscription/resume', 'Pro is resumed.')),
+            status.notice.code === 'payment_due' && portal('Pay', 'primary'))];
     if (status.tier !== 'pro') {
         return [h('p', {}, 'Basic: a few messages a day. Pro has many more, and longer memories of each chat.'),
             h('div', { class: 'actions' }, action('Upgrade to Pro', 'primary', async () => location.assign((await post('/subscribe/pro', undefined, { key: newKey() })).checkout_url)))];
     }
-    const act = (path, said) => async () => { await post(path); notice(said); await refresh(); };
     return [
         h('p', {}, 'You are on Pro. Thank you.'),
         facts([
@@ -51,7 +65,7 @@ async function plan(refresh) {
                     text: status.current_period_end ? `It stays yours until ${day(status.current_period_end)}.` : 'It stays yours to the end of the time that is paid.', submit: 'Cancel Pro', cancel: 'Keep it', danger: true,
                     onsubmit: act('/subscription/cancel', 'Cancelled. Pro stays yours to the end of the time that is paid.'),
                 }) }, 'Cancel Pro'),
-            action('Cards and invoices', 'quiet', async () => location.assign((await post('/subscription/portal', undefined, { key: newKey() })).url))),
+            portal('Cards and invoices', 'quiet')),
     ];
 }
 

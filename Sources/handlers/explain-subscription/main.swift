@@ -17,7 +17,8 @@ serve { request, database in
             (select coalesce(json_agg(l order by l.created_at desc), '[]') from (
                 select s.id, s.status, s.price, s.livemode, s.current_period_end, s.cancel_at, s.cancel_at_period_end,
                     s.past_due_since, case when s.status = 'past_due' then s.past_due_since + s.grace end as grace_until,
-                    entitled_until(s) as pro_until, s.created_at, s.ended_at
+                    entitled_until(s) as pro_until, s.created_at, s.ended_at, s.collection_pause, s.resumes_at,
+                    \(Subscription.Notice.json) as notice
                 from subscriptions s where s.user_id = u.id
             ) l) as subscriptions,
             (select coalesce(json_agg(l), '[]') from (

@@ -35,9 +35,14 @@ serve { request, database, payments in
     try payments.begin()
     var invoices: [Invoice] = []
     if let customer = known.customer {
-        let page: StripeList<Invoice> = try payments.call(
-            .get, "/v1/invoices", [("customer", customer), ("limit", "100")])
-        invoices = page.data.filter { $0.status != "draft" }
+        do {
+            let page: StripeList<Invoice> = try payments.with(customer, database) {
+                try payments.call(.get, "/v1/invoices", [("customer", customer), ("limit", "100")])
+            }
+            invoices = page.data.filter { $0.status != "draft" }
+        } catch is LostCustomer {
+            // Their invoices went with them, as far as this key can tell.
+        }
     }
     // Kept, unless there was something new of them meanwhile; store_subscriptions() forgets it.
     let list = try database.row(

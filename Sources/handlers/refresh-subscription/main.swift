@@ -32,6 +32,7 @@ serve { request, database, payments in
             429, "refresh_too_soon", "This was refreshed a moment ago; wait as long as Retry-After says.",
             headers: [("Retry-After", String(wait))])
     }
-    if let customer = turn.customer { try payments.refresh(customer, database) }
+    // Of a customer whom Stripe has lost the rows say what there is to say.
+    if let customer = turn.customer { do { try payments.refresh(customer, database) } catch is LostCustomer {} }
     return .json(try database.answer(Subscription.status(of: caller)))
 }

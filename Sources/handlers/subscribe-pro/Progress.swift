@@ -6,15 +6,25 @@ struct Progress: Decodable {
     let attempt: ID
     let checkout: ID
     let session: String?
-    private let isPro: Bool
-    private let owes: Bool
+    let isPro: Bool
+    private let running: Bool
+    /// What that subscription's owner has to do first; nil where it is only late.
+    private let notice: String?
 
     enum CodingKeys: String, CodingKey {
-        case customer, attempt, checkout, session, owes
+        case customer, attempt, checkout, session, running, notice
         case isPro = "is_pro"
     }
 
-    /// 409 for who is Pro, or has a subscription whose payment is due.
+    /// Why this user may not buy, as our rows have it: they are Pro, or have a subscription that waits for a payment.
+    var refusal: Problem? {
+        if isPro {
+            return Problem(
+                409, "already_pro", "This account is Pro; POST /subscription/portal leads to where it is managed.")
+        }
+        return running ? (notice.flatMap(Subscription.Notice.init) ?? .paymentDue).problem : nil
+    }
+
     /// - Parameter counts: whether this begins a request, of which there is a limit.
     init(_ caller: Caller, _ database: Database, counts: Bool) throws {
         let allowed = counts ? RateLimit.billing.allows : "true"
@@ -32,20 +42,15 @@ struct Progress: Decodable {
                 on conflict (user_id) do update set session = k.session returning user_id, id, session
             )
             select p.customer, p.attempt, k.id as checkout, k.session, o.is_pro,
-                exists (select from subscriptions s where s.user_id = o.id and \(Subscription.isRunning)) as owes
+                s.id is not null as running, s.notice
             from owner o join payer p on p.user_id = o.id join checkout k on k.user_id = o.id
+            left join lateral (
+                select s.id, subscription_notice(s) as notice from subscriptions s where s.user_id = o.id and \(Subscription.isRunning)
+                order by s.created_at desc limit 1
+            ) s on true
             """)
         guard let progress else { throw Problem.sessionEnded }
         self = progress
-        if isPro {
-            throw Problem(
-                409, "already_pro", "This account is Pro; POST /subscription/portal leads to where it is managed.")
-        }
-        if owes {
-            throw Problem(
-                409, "payment_due",
-                "There is a subscription whose payment is due; POST /subscription/portal leads to it.")
-        }
     }
 
     /// Has another page made by whoever asks next.

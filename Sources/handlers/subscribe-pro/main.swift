@@ -66,40 +66,52 @@ extension Payments {
     }
 
     /// The page where the caller pays. Each turn begins with what the rows say, for others of the same user may be at it at the same
-    /// time, and takes one step.
+    /// time, and takes one step. Nobody is sent to pay, nor refused, before Stripe was asked what they have: it may know better
+    /// than our rows. Only while Stripe does not answer do the rows refuse.
     func page(_ caller: Caller, _ database: Database) throws -> String {
         var hasAsked = false
-        for turn in 0..<6 {
+        for turn in 0..<8 {
             let progress = try Progress(caller, database, counts: turn == 0)
             guard let customer = progress.customer else {
+                if let refusal = progress.refusal { throw refusal }
                 try makeCustomer(progress, caller, database)
                 hasAsked = true
                 continue
             }
             do {
-                // Who has paid, and of whom we were not told, does not pay twice.
                 guard hasAsked else {
-                    try refresh(customer, database)
+                    do { try refresh(customer, database) } catch let error as StripeError {
+                        throw progress.refusal ?? error
+                    }
                     hasAsked = true
                     continue
                 }
-                let page: CheckoutSession
-                if let session = progress.session {
-                    page = try call(.get, "/v1/checkout/sessions/\(session)")
-                } else {
-                    page = try makeSession(progress, customer, caller, database)
-                }
-                if page.status == "open", let url = page.url {
+                if let refusal = progress.refusal { throw refusal }
+                if let page = try open(progress, customer, caller, database), let url = page.url {
                     return "{\"checkout_url\":\(JSON.quoted(url)),\"session_id\":\(JSON.quoted(page.id))}"
                 }
                 try progress.forgetCheckout(caller, database)
                 hasAsked = false
-            } catch StripeError.missing(parameter: "customer", let reason) {
-                Log.notice("a customer is not at Stripe any more", ["customer": customer, "reason": reason])
+            } catch let lost as LostCustomer {
+                // Who has paid in another account of Stripe's keeps Pro for as long as they paid.
+                if !lost.isDeleted, progress.isPro, let refusal = progress.refusal { throw refusal }
                 try progress.forgetCustomer(caller, database)
             }
         }
         throw Problem.stripeUnavailable
+    }
+
+    /// The page that was made, or another; nil where it is not open any more, or not in this account of Stripe's.
+    private func open(
+        _ progress: Progress, _ customer: String, _ caller: Caller, _ database: Database
+    ) throws -> CheckoutSession? {
+        let page: CheckoutSession
+        if let session = progress.session {
+            do { page = try call(.get, "/v1/checkout/sessions/\(session)") } catch StripeError.missing { return nil }
+        } else {
+            page = try with(customer, database) { try makeSession(progress, customer, caller, database) }
+        }
+        return page.status == "open" ? page : nil
     }
 }
 

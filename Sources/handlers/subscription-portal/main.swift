@@ -12,7 +12,9 @@ serve { request, database, payments in
         try once.holding {
             let payer = try Payer(caller, database)
             let form = [("customer", payer.customer), ("return_url", "\(Settings.publicURL)/?subscription=changed")]
-            let session: PortalSession = try payments.call(.post, "/v1/billing_portal/sessions", form)
+            let session: PortalSession = try payments.with(payer.customer, database) {
+                try payments.call(.post, "/v1/billing_portal/sessions", form)
+            }
             return "{\"url\":\(JSON.quoted(session.url))}"
         }
     } as: { link in

@@ -55,6 +55,14 @@ struct API {
             let form = try Form(request, takes: [])
             let subscription = books.subscriptions[try books.subscription(parts[2])]
             return books.json(subscription, version, expanded: form.expands("latest_invoice"))
+        case ("POST", 4, "subscriptions") where parts[3] == "resume":
+            let index = try books.subscription(parts[2])
+            _ = try Form(request, takes: ["billing_cycle_anchor", "proration_behavior", "proration_date"])
+            guard books.subscriptions[index].status == "paused" else {
+                throw StripeFault.invalid("You can only resume a subscription whose status is paused.")
+            }
+            books.resume(index)
+            return books.json(books.subscriptions[index], version)
         case ("POST", 3, "subscriptions"): return try changeSubscription(parts[2], request, version, &books)
         case ("DELETE", 3, "subscriptions"):
             let index = try books.subscription(parts[2])
@@ -186,7 +194,7 @@ struct API {
     private func changeSubscription(
         _ id: String, _ request: HTTPRequest, _ version: APIVersion, _ books: inout Books
     ) throws -> Value {
-        let form = try Form(request, takes: ["cancel_at_period_end", "cancel_at", "metadata"])
+        let form = try Form(request, takes: ["cancel_at_period_end", "cancel_at", "metadata", "pause_collection"])
         let index = try books.subscription(id)
         if books.subscriptions[index].isOver {
             throw StripeFault.invalid("A canceled subscription can only update its cancellation_details and metadata.")
@@ -201,6 +209,14 @@ struct API {
         if form.has("cancel_at") {
             books.subscriptions[index].cancelAt = try form.number("cancel_at")
             books.subscriptions[index].cancelsAtPeriodEnd = false
+        }
+        if form.has("pause_collection") { books.subscriptions[index].pause = nil }
+        if let behavior = form["pause_collection[behavior]"] {
+            guard Subscription.Pause.behaviors.contains(behavior) else {
+                throw StripeFault.invalid("Invalid pause_collection[behavior]", param: "pause_collection[behavior]")
+            }
+            books.subscriptions[index].pause = Subscription.Pause(
+                behavior: behavior, resumesAt: try form.number("pause_collection[resumes_at]"))
         }
         for (name, value) in form.members("metadata") {
             books.subscriptions[index].metadata[name] = value.isEmpty ? nil : value

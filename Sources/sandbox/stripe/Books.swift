@@ -33,9 +33,10 @@ struct Books: Codable {
 
     // MARK: What is there
 
-    /// One that is deleted can only be looked at.
+    /// One that is deleted can only be looked at, and may not even be named where something is listed.
     func customer(_ id: String, param: String = "id", evenDeleted: Bool = false) throws -> Int {
-        guard let index = customers.firstIndex(where: { $0.id == id }), evenDeleted || !customers[index].isDeleted
+        guard let index = customers.firstIndex(where: { $0.id == id }), evenDeleted || !customers[index].isDeleted,
+            param == "id" || customers[index].hidesLists != true || !customers[index].isDeleted
         else {
             throw StripeFault.missing("customer", id, param: param)
         }
@@ -124,9 +125,19 @@ struct Books: Codable {
         changed(index)
     }
 
-    /// Pays what is due.
+    /// Resumes one that is paused, where its payment does not fail.
+    mutating func resume(_ index: Int) {
+        let fails = subscriptions[index].fails
+        bill(index, reason: "subscription_update", status: fails ? "open" : "paid")
+        if !fails { subscriptions[index].status = "active" }
+        tell(fails ? "invoice.payment_failed" : "invoice.paid", ofInvoiceOf: index)
+        changed(index)
+    }
+
+    /// Pays what is due: all invoices that are open.
     mutating func settle(_ index: Int) {
-        if let invoice = invoices.lastIndex(where: { $0.id == subscriptions[index].latestInvoice }) {
+        for invoice in invoices.indices
+        where invoices[invoice].subscription == subscriptions[index].id && invoices[invoice].status == "open" {
             invoices[invoice].status = "paid"
         }
         subscriptions[index].status = "active"
@@ -165,6 +176,15 @@ struct Books: Codable {
         customers[index].isDeleted = true
     }
 
+    /// Forgets a customer and all of theirs, with no word to anybody: as if the key were of another account.
+    mutating func vanish(_ index: Int) {
+        let id = customers.remove(at: index).id
+        sessions.removeAll { $0.customer == id }
+        subscriptions.removeAll { $0.customer == id }
+        invoices.removeAll { $0.customer == id }
+        portals = portals.filter { $0.value.customer != id }
+    }
+
     /// What the time brings.
     mutating func passTime() {
         let now = now
@@ -173,7 +193,7 @@ struct Books: Codable {
             let end = subscription.cancelsAtPeriodEnd ? subscription.periodEnd : subscription.cancelAt
             if let end, end <= now {
                 self.end(index, at: end)
-            } else if subscription.status == "active", subscription.periodEnd <= now {
+            } else if ["active", "past_due"].contains(subscription.status), subscription.periodEnd <= now {
                 renew(index)
             }
         }

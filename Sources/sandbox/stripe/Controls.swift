@@ -1,6 +1,12 @@
 import SandboxHTTP
 
 /// What tests and people at a terminal ask of the sandbox itself: POSTs of forms under /sandbox/.
+///
+/// `customers/ID`: `vanish=1` has the customer never have been here, as for the key of another account; `hides_lists=true` has lists
+/// of what was theirs refused once they are deleted.
+/// `subscriptions/ID`: `fails=true` has payments fail, as without a card; `renew=1` begins the next period, and another invoice is
+/// unpaid if they fail; `settle=1` pays what is due; `status=paused` ends a trial without a payment method, and any other status
+/// comes so too. `pause_collection` is of the API itself.
 extension StripeService {
     /// Nil where there is nothing of the kind.
     func control(_ request: HTTPRequest) throws -> Value? {
@@ -37,6 +43,12 @@ extension StripeService {
             try change { books in
                 books.ahead += max(0, number("seconds", 0))
                 books.passTime()
+            }
+        case ("POST", "customers") where parts.count == 3:
+            try change { books in
+                let index = try books.customer(parts[2], evenDeleted: true)
+                if let hides = form["hides_lists"] { books.customers[index].hidesLists = hides == "true" }
+                if form["vanish"] != nil { books.vanish(index) }
             }
         case ("POST", "subscriptions") where parts.count == 3:
             return try change { books in

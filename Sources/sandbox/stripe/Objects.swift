@@ -18,6 +18,8 @@ struct Customer: Codable {
     var name: String?
     var metadata: [String: String]
     var isDeleted = false
+    /// Whether lists of what was theirs are refused once they are deleted; nil: not.
+    var hidesLists: Bool?
 
     var json: Value {
         if isDeleted { return ["id": .string(id), "object": "customer", "deleted": true] }
@@ -103,6 +105,17 @@ struct Subscription: Codable {
     var latestInvoice = ""
     /// Whether its next payment fails.
     var fails = false
+    var pause: Pause?
+
+    /// How the collection of its payments is paused.
+    struct Pause: Codable {
+        let behavior: String
+        let resumesAt: Int?
+
+        static let behaviors: Set = ["keep_as_draft", "mark_uncollectible", "void"]
+
+        var json: Value { ["behavior": .string(behavior), "resumes_at": Value(resumesAt)] }
+    }
 
     /// Whether it can still come to something.
     var isOver: Bool { ["canceled", "incomplete_expired"].contains(status) }
@@ -123,7 +136,7 @@ struct Subscription: Codable {
             "id": .string(id), "object": "subscription", "customer": .string(customer), "created": .number(created),
             "status": .string(status), "cancel_at": Value(cancelAt), "cancel_at_period_end": .bool(cancelsAtPeriodEnd),
             "canceled_at": Value(endedAt), "ended_at": Value(endedAt), "metadata": Value(metadata), "livemode": false,
-            "latest_invoice": invoice, "currency": "usd",
+            "latest_invoice": invoice, "currency": "usd", "pause_collection": pause?.json ?? nil,
         ]
         return switch version {
         case .old: common.with(period).with(["items": ["object": "list", "has_more": false, "data": [item]]])

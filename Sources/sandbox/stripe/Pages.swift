@@ -63,6 +63,7 @@ struct Pages {
                 books.subscriptions[index].cancelsAtPeriodEnd = false
                 books.changed(index)
             case "settle": books.settle(index)
+            case "card": books.subscriptions[index].fails = false
             default: break
             }
         }
@@ -70,6 +71,7 @@ struct Pages {
             let isToEnd = subscription.cancelAt != nil || subscription.cancelsAtPeriodEnd
             var action = isToEnd ? ("resume", "Don’t cancel") : ("cancel", "Cancel at the end of the period")
             if subscription.status == "past_due" { action = ("settle", "Pay what is due") }
+            if subscription.status == "paused" { action = ("card", "Add a card") }
             let state = subscription.status + (isToEnd && !subscription.isOver ? ", to be cancelled" : "")
             let button =
                 subscription.isOver

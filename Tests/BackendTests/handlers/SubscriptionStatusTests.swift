@@ -12,7 +12,8 @@ struct SubscriptionStatusTests {
         let person = try shop.backend.signIn()
         #expect(
             try shop.backend.call("subscription-status", token: person.token).text
-                == #"{"tier":"basic","status":null,"current_period_end":null,"cancel_at":null,"grace_until":null}"#)
+                == #"{"tier":"basic","status":null,"current_period_end":null,"cancel_at":null,"grace_until":null,"notice":null}"#
+        )
         var payer = person
         let least = try quickest(below: 2) {
             let answer = try shop.subscribe(payer)
