@@ -6,12 +6,14 @@ import Testing
 /// What a process does that has no descriptor left for a connection: it waits, and says so once.
 @Suite(.threads)
 struct DescriptorsTests {
-    @Test(arguments: ["health", "stream-reply"])
-    func `Without descriptors a handler does not spin, says so once and recovers by itself`(name: String) throws {
+    @Test(arguments: [("health", 200), ("stream-reply", 401)])
+    func `Without descriptors a handler does not spin, says so once and recovers by itself`(name: String, status: Int)
+        throws
+    {
         let backend = try Backend()
         let endpoint = try backend.endpoint(name)
-        let status = try backend.call(name).status
         let process = endpoint.processes[0]
+        try eventually("its loop") { try isListening(process) }
         try setDescriptorLimit(of: process, to: try lowestFree(process))
 
         let request = try FastCGI(endpoint.listener.path)
@@ -59,6 +61,14 @@ struct DescriptorsTests {
         let taken = Set(
             try FileManager.default.contentsOfDirectory(atPath: "/proc/\(process.pid)/fd").compactMap { Int($0) })
         return (0...).first { !taken.contains($0) } ?? 0
+    }
+
+    /// Whether it has all that it has before the first connection: the descriptor of its signals is the last.
+    private func isListening(_ process: Executable) throws -> Bool {
+        let folder = "/proc/\(process.pid)/fd"
+        return try FileManager.default.contentsOfDirectory(atPath: folder).contains { name in
+            (try? FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\(name)")) == "anon_inode:[signalfd]"
+        }
     }
 
     private func setDescriptorLimit(of process: Executable, to limit: Int) throws {
