@@ -1,5 +1,3 @@
-import Glibc
-
 /// A request, as nginx or a web server's CGI hands it over: its meta-variables (RFC 3875, 4) and its body.
 ///
 /// What comes from outside is compared, split and hashed as bytes, and its length is checked first. Swift compares and hashes
@@ -28,11 +26,11 @@ public struct Request {
     /// A header's value, by its name in capitals with underscores: `IF_NONE_MATCH`.
     public func header(_ name: String) -> String? { parameter("HTTP_" + name) }
 
-    /// The caller's IP address; nil where the web server does not say (a Unix socket).
+    /// The caller's IP address, behind the proxies that are trusted; nil where the web server does not say (a Unix socket).
     public var address: String? {
-        guard let text = parameter("REMOTE_ADDR") else { return nil }
-        var address = in6_addr()
-        return inet_pton(AF_INET, text, &address) == 1 || inet_pton(AF_INET6, text, &address) == 1 ? text : nil
+        guard let text = parameter("REMOTE_ADDR"), let peer = IPAddress(text) else { return nil }
+        let client = Settings.trustedProxies.client(of: peer, forwardedFor: header("X_FORWARDED_FOR"))
+        return client == peer ? text : client.text
     }
 
     /// An id out of the path; 404 where it is no UUID, for then nothing can be there.

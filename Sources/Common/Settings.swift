@@ -64,6 +64,16 @@ public enum Settings {
     /// How many digits a national number has, without its leading 0.
     public static let nationalDigits = number("NATIONAL_DIGITS", default: 10, in: 4...14)
     /// The model that answers in rooms that chose none.
+    /// Whether a sign-up is answered alike for a number that has an account.
+    public static let signupConceals = choice("SIGNUP_CONCEALS", ["off", "on"]) == "on"
+    /// The proxies whose `X-Forwarded-For` is believed.
+    static let trustedProxies = {
+        let list = text("TRUSTED_PROXIES", default: "")
+        guard let proxies = TrustedProxies(list) else {
+            refuse("TRUSTED_PROXIES must be addresses and ranges such as 127.0.0.1,10.0.0.0/8, not \"\(list)\"")
+        }
+        return proxies
+    }()
     public static let model = text("GEMINI_MODEL", default: "gemini-3.8-flash")
     /// The models that a room may choose, separated by commas.
     public static let models = Set(
@@ -128,6 +138,7 @@ public enum Settings {
         _ = (otpPerAddressHour, otpPerDay, otpCountries, limits, trashDays, Plan.basic, Plan.pro)
         _ = (defaultCountry, nationalDigits)
         _ = (publicURL, shareDays, shares, shareBytes)
+        _ = (signupConceals, trustedProxies)
         _ = RateLimit.allCases.map(\.perMinute)
         _ = (stripeIsLive, stripeGraceDays)
     }
