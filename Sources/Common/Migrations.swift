@@ -49,6 +49,7 @@ public enum Migrations {
         ("refusals", PackageResources.refusals_sql),
         ("subscription_rules", PackageResources.subscription_rules_sql),
         ("lost_customers", PackageResources.lost_customers_sql),
+        ("usage_zones", PackageResources.usage_zones_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

@@ -35,12 +35,18 @@ public struct Quota: Decodable, Sendable {
     public static let asking: SQL =
         isLimited
         ? """
-        select n.at, n.day, (n.day + 1)::timestamp at time zone u.timezone as midnight, \(User.tier) as tier
-        from (\(day)) n
-        """ : day
+        select n.at, n.day, \(midnight) as midnight, \(User.tier) as tier from (\(now)) n
+        """ : now
 
-    private static let day: SQL = """
-        select n.at, (n.at at time zone u.timezone)::date as day from (select clock_timestamp() as at offset 0) n offset 0
+    /// Selects the time `at` and the `day` of the user `u`: that of their time zone, unless they have moved to it in the midst of one.
+    public static let now: SQL = """
+        select n.at, case when u.usage_day_until > n.at then u.usage_day else (n.at at time zone u.timezone)::date end as day
+        from (select clock_timestamp() as at offset 0) n offset 0
+        """
+
+    /// When the day of `now`, under the name `n`, ends.
+    public static let midnight: SQL = """
+        case when u.usage_day_until > n.at then u.usage_day_until else (n.day + 1)::timestamp at time zone u.timezone end
         """
 
     /// The part `counted` of a statement: the rows of `asking` for which there is a place, which is reserved. Each has the columns

@@ -36,18 +36,112 @@ extension QuotaTests {
     }
 
     @Test
-    func `Who moves to another zone has no day twice`() throws {
-        let world = try Quotas(["LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "1"])
-        // It is never the same day in both.
-        for zone in ["Etc/GMT-14", "Etc/GMT+12"] {
+    func `Who moves to another zone, back and on, has used what they had, until midnight there`() throws {
+        let world = try Quotas([
+            "LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "2", "PLAN_BASIC_MESSAGES_PER_MINUTE": "0",
+        ])
+        // It is never the same day in the first two.
+        let zones = ["Etc/GMT+12", "Etc/GMT-14", "Asia/Kolkata", "Etc/GMT+12", "UTC", "Etc/GMT-14"]
+        try world.move(to: "Etc/GMT-14")
+        #expect(try world.send("Hello").json["quota"]["used"] == 1)
+        try world.move(to: "Etc/GMT+12")
+        #expect(try world.send("Hello").json["quota"]["used"] == 2)
+        for zone in zones {
             try world.move(to: zone)
-            #expect(try world.send("Hello").status == 202)
-        }
-        for zone in ["Etc/GMT-14", "Etc/GMT+12"] {
-            try world.move(to: zone)
-            expectProblem(try world.send("Hello"), 429, "daily_limit_reached")
+            let refused = try world.send("Hello")
+            expectProblem(refused, 429, "daily_limit_reached")
+            let daily = try world.backend.call("get-usage", token: world.person.token).json["daily"]
+            #expect(daily["used"] == 2 && daily["remaining"] == 0)
+            let end = try #require(daily["resets_at"].text)
+            let (local, seconds) = try #require(
+                try world.database.row(
+                    Midnight.self,
+                    """
+                    select to_char(\(end)::timestamptz at time zone \(zone), 'HH24:MI:SS') as local,
+                        extract(epoch from \(end)::timestamptz - now())::int as seconds
+                    """)
+            ).both
+            #expect(local == "00:00:00" && seconds > 0)
+            let wait = try #require(refused.header("Retry-After").flatMap { Int($0) })
+            #expect((seconds - 10...seconds + 2).contains(wait))
         }
         try world.expectAgreement()
+        // When it has ended.
+        try world.database.execute("update users set usage_day_until = now()")
+        try world.database.script(
+            "update jobs set day = day - 2; update ledger set day = day - 2; update usage_days set day = day - 2")
+        #expect(try world.send("Hello").json["quota"]["used"] == 1)
+        try world.expectAgreement()
+    }
+
+    @Test
+    func `Messages that are sent while the zone changes are no more than without`() throws {
+        let world = try Quotas(
+            ["LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "3", "PLAN_BASIC_MESSAGES_PER_MINUTE": "0"], processes: 4)
+        try world.move(to: "Etc/GMT-14")
+        #expect(try world.send("Hello").status == 202)
+        let statuses = try concurrently(24) { index -> Int in
+            guard index % 4 == 0 else { return try world.send("Hello").status }
+            try world.move(to: ["Etc/GMT+12", "UTC", "Etc/GMT-14"][index / 4 % 3])
+            return 200
+        }
+        #expect(statuses.count { $0 == 202 } == 2, "\(statuses)")
+        try world.expectAgreement()
+    }
+
+    @Test
+    func `A day is cut short by a move once a week`() throws {
+        let world = try Quotas(["LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "1"])
+        #expect(try world.send("Hello").status == 202)
+        // An hour further east of noon the day ends an hour earlier, an hour further still two.
+        for (hours, isWhole) in [(1, false), (2, true)] {
+            let zone = try #require(
+                try world.database.row(
+                    String.self,
+                    """
+                    select 'Etc/GMT' || to_char(extract(hour from now() at time zone 'UTC') - 12 - \(hours)::int, 'FMSG99')
+                    """))
+            try world.move(to: zone)
+            let row = try world.database.row(Bool.self, "select usage_day_until >= usage_day_end from users")
+            #expect(row == isWhole, "\(zone)")
+        }
+        // A week later.
+        try world.database.execute(
+            """
+            update users set timezone = 'Etc/GMT' || to_char(extract(hour from now() at time zone 'UTC') - 12, 'FMSG99'),
+                usage_day_until = now() - interval '8 days'
+            """)
+        try world.move(
+            to: try #require(
+                try world.database.row(
+                    String.self,
+                    "select 'Etc/GMT' || to_char(extract(hour from now() at time zone 'UTC') - 13, 'FMSG99')")))
+        #expect(try world.database.row(Bool.self, "select usage_day_until < usage_day_end from users") == true)
+    }
+
+    @Test
+    func `The next day begins at the first midnight of a later date, across the date line and where clocks change`()
+        throws
+    {
+        let database = try Backend().database.connect()
+        for (ended, day, zone, expected) in [
+            ("2026-12-01 00:00+00", "2026-11-30", "UTC", "2026-12-01 00:00+00"),
+            ("2026-12-01 00:00+00", "2026-11-30", "Asia/Kolkata", "2026-12-01 18:30+00"),
+            ("2026-12-01 11:00+00", "2026-12-01", "America/Los_Angeles", "2026-12-02 08:00+00"),
+            // The same date begins again a day after it began.
+            ("2026-12-01 10:00+00", "2026-12-01", "Pacific/Pago_Pago", "2026-12-02 11:00+00"),
+            ("2026-12-01 12:00+00", "2026-11-30", "Pacific/Kiritimati", "2026-12-02 10:00+00"),
+            // In a day of 23 hours, in one of 25, and where it is never midnight.
+            ("2026-03-28 23:00+00", "2026-03-28", "Europe/Berlin", "2026-03-28 23:00+00"),
+            ("2026-03-29 10:00+00", "2026-03-29", "Europe/Berlin", "2026-03-29 22:00+00"),
+            ("2026-10-25 10:00+00", "2026-10-25", "Europe/Berlin", "2026-10-25 23:00+00"),
+            ("2026-09-05 10:00+00", "2026-09-05", "America/Santiago", "2026-09-06 04:00+00"),
+        ] {
+            let isSo = try database.row(
+                Bool.self,
+                "select next_usage_day(\(ended)::timestamptz, \(day)::date, \(zone)) = \(expected)::timestamptz")
+            #expect(isSo == true, "\(ended) \(day) \(zone)")
+        }
     }
 
     @Test

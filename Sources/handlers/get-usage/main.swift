@@ -5,10 +5,11 @@ serve { request, database in
     let usage = try database.answer(
         """
         with caller as (\(caller.live)), day as (
-            select u.id as user_id, \(User.tier) as tier, \(Plan.messagesPerDay) as "limit", used_in_day(u.id, n.day) as used,
-                (n.day + 1)::timestamp at time zone u.timezone as resets_at, d.prompt_tokens, d.output_tokens, d.total_tokens
+            select u.id as user_id, \(User.tier) as tier, \(Plan.messagesPerDay) as "limit",
+                used_in_day(u.id, n.day) + coalesce(d.carried, 0) as used, \(Quota.midnight) as resets_at,
+                d.prompt_tokens, d.output_tokens, d.total_tokens
             from caller join users u on u.id = caller.user_id
-            cross join lateral (select (now() at time zone u.timezone)::date as day) n
+            cross join lateral (\(Quota.now)) n
             left join usage_days d on d.user_id = u.id and d.day = n.day
         )
         select json_build_object(

@@ -44,24 +44,27 @@ enum TimeZoneRule: TextRule {
 serve { request, database in
     let changes: Changes = try request.json()
     let caller = try request.caller()
+    let statement: SQL = """
+        with caller as (\(caller.live) and \(RateLimit.account.allows)), changed as (
+            update users u set
+                username = \(changes.username.or("u.username")),
+                retention_days = \(changes.retentionDays.or("u.retention_days"))
+            from caller where u.id = caller.user_id
+            returning \(User.json) as json
+        ), swept as (
+            update chatrooms r set sweep_at = now() from caller
+            where r.user_id = caller.user_id and \(changes.retentionDays.isNamed)::bool
+        )
+        select changed.json from caller left join changed on true
+        """
+    guard let timezone = changes.timezone else { return .json("{\"user\":\(try database.answer(statement))}") }
     do {
-        // That Postgres knows the zone is seen from its being used: to look for it in pg_timezone_names takes 20 ms.
-        let user = try database.answer(
-            """
-            with caller as (\(caller.live) and \(RateLimit.account.allows)), changed as (
-                update users u set
-                    username = \(changes.username.or("u.username")),
-                    retention_days = \(changes.retentionDays.or("u.retention_days")),
-                    timezone = case when now() at time zone \(changes.timezone) is null then u.timezone
-                        else \(changes.timezone) end
-                from caller where u.id = caller.user_id
-                returning \(User.json) as json
-            ), swept as (
-                update chatrooms r set sweep_at = now() from caller
-                where r.user_id = caller.user_id and \(changes.retentionDays.isNamed)::bool
-            )
-            select changed.json from caller left join changed on true
-            """)
+        let user = try database.transaction {
+            // That Postgres knows the zone is seen from its being used: to look for it in pg_timezone_names takes 20 ms.
+            try database.execute(
+                "with caller as (\(caller.live)) select change_timezone(user_id, \(timezone)) from caller")
+            return try database.answer(statement)
+        }
         return .json("{\"user\":\(user)}")
     } catch DatabaseError.refused("22023", _, _) {
         throw Changes.unknownTimeZone
