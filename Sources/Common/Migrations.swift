@@ -49,7 +49,10 @@ public enum Migrations {
         ("refusals", PackageResources.refusals_sql),
         ("subscription_rules", PackageResources.subscription_rules_sql),
         ("lost_customers", PackageResources.lost_customers_sql),
+        ("login_tries", PackageResources.login_tries_sql),
+        ("code_origins", PackageResources.code_origins_sql),
         ("usage_zones", PackageResources.usage_zones_sql),
+        ("kept_limits", PackageResources.kept_limits_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

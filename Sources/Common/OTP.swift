@@ -5,8 +5,9 @@ public struct OTP: Sendable {
 
     /// Seconds that one is good for.
     public static let seconds = 300
-    /// Wrong guesses after which one is dead.
-    public static let tries = 5
+    /// Wrong guesses after which one is dead, and how many of them may come from another address than the one that asked for it:
+    /// otherwise anybody could use up the tries of a code that somebody else waits for.
+    public static let (tries, triesElsewhere) = (5, 2)
 
     public let code: String
 
@@ -37,15 +38,19 @@ public struct OTP: Sendable {
     /// That is one update of one row, so that tries at the same time are counted too. A code that was right is over at once. One
     /// that was sent before the current one, and arrived late, is known and does not count: it opens nothing, so that whoever guesses
     /// still has five tries for the one code in a million.
-    public static func tried(_ guess: EnteredOTP, mobile: Mobile, purpose: Purpose) -> SQL {
+    public static func tried(_ guess: EnteredOTP, mobile: Mobile, purpose: Purpose, _ request: Request) -> SQL {
         let hashes = hashes(of: guess, mobile: mobile, purpose: purpose)
         let isSuperseded: SQL = "(code_hash <> all(\(hashes)::text[]) and superseded && \(hashes)::text[])"
+        let isElsewhere: SQL =
+            "coalesce(asked_from <> coalesce(login_address_key(\(request.address)::inet), ''), false)"
         return """
             update otps set attempts = attempts + case when \(isSuperseded) then 0 else 1 end,
+                elsewhere = elsewhere + case when \(isElsewhere) and not \(isSuperseded) then 1 else 0 end,
                 expires_at = case when code_hash = any(\(hashes)::text[]) then '-infinity' else expires_at end
             where mobile = \(mobile) and purpose = \(purpose.rawValue) and attempts < \(tries)::int and expires_at > now()
-            returning code_hash = any(\(hashes)::text[]) as correct, \(isSuperseded) as is_superseded,
-                \(tries)::int - attempts as attempts_left
+                and (elsewhere < \(triesElsewhere)::int or not \(isElsewhere))
+            returning code_hash = any(\(hashes)::text[]) as correct, \(isSuperseded) as is_superseded, least(
+                \(tries)::int - attempts, case when \(isElsewhere) then \(triesElsewhere)::int - elsewhere end) as attempts_left
             """
     }
 

@@ -1,4 +1,4 @@
-/// Sends a one-time password to the number of the request's body, within the limits of `count_otp_send`.
+/// Sends a one-time password to the number of the request's body, within the limits of `count_code`.
 ///
 /// Numbers with and without an account are treated alike, so that nobody finds out which is which: the worker, which sends
 /// the code, drops those that nobody waits for.
@@ -12,16 +12,17 @@ public func sendOTP(for purpose: OTP.Purpose, _ request: Request, _ database: Da
         Outcome.self,
         """
         with counted as (
-            select * from count_otp_send(
-                \(mobile), \(request.address)::inet, \(Settings.otpResendSeconds)::int,
-                \(Settings.otpPerAddressHour)::int, \(Settings.otpPerDay)::int)
+            select * from count_code(
+                \(mobile), \(KeptLimits.keys(of: mobile))::text[], \(request.address)::inet, \(request.header("USER_AGENT")),
+                \(Settings.otpResendSeconds)::int, \(Settings.otpPerAddressHour)::int, \(Settings.otpPerDay)::int)
         ), sent as (
-            insert into otps as o (mobile, purpose, code_hash, expires_at)
+            insert into otps as o (mobile, purpose, code_hash, expires_at, asked_from)
             select \(mobile), \(purpose.rawValue), \(otp.hash(mobile: mobile, purpose: purpose)),
-                clock_timestamp() + make_interval(secs => \(OTP.seconds)::int)
+                clock_timestamp() + make_interval(secs => \(OTP.seconds)::int), login_address_key(\(request.address)::inet)
             from counted where refusal is null
             on conflict (mobile, purpose) do update
             set code_hash = excluded.code_hash, attempts = 0, sent_at = now(), expires_at = excluded.expires_at,
+                asked_from = excluded.asked_from, elsewhere = 0,
                 superseded = case when o.expires_at > now() and o.attempts < \(OTP.tries)::int
                     then (o.code_hash || o.superseded)[1:\(OTP.tries)::int] else '{}' end
             returning o.mobile, o.purpose, o.expires_at

@@ -71,7 +71,7 @@ extension Problem {
     /// Passwords were wrong too often; the next can be tried in so many seconds.
     public static func loginTooSoon(seconds: Int) -> Problem {
         Problem(
-            429, "login_too_soon", "There were too many wrong passwords; the next can be tried in \(seconds) seconds.",
+            429, "login_too_soon", "Too many incorrect passwords. Try again in \(seconds) seconds.",
             headers: [("Retry-After", String(seconds))])
     }
 }

@@ -34,13 +34,14 @@ public enum Settings {
     }()
     /// Seconds between two one-time passwords for one number.
     public static let otpResendSeconds = number("OTP_RESEND_SECONDS", default: 60, in: 0...3_600)
-    /// Wrong passwords for one number, and from one address, before the next has to wait.
+    /// Wrong passwords from one origin for one number, and from one address for all of them (0: no limit), before the next has to wait.
     public static let loginTries = number("LOGIN_TRIES", default: 5, in: 1...1_000_000)
-    public static let loginTriesByAddress = number("LOGIN_TRIES_BY_ADDRESS", default: 20, in: 1...1_000_000)
+    public static let loginTriesByAddress = number("LOGIN_TRIES_BY_ADDRESS", default: 20, in: 0...1_000_000)
     /// Seconds of the first wait; each further wrong password doubles it, up to the longest.
     public static let loginWait = number("LOGIN_WAIT_SECONDS", default: 30, in: 1...86_400)
     public static let loginLongestWait = number("LOGIN_LONGEST_WAIT_SECONDS", default: 3_600, in: 1...86_400)
-    /// One-time passwords that one address may ask for in an hour, and the whole site in a day (UTC); 0: as many as it likes.
+    /// One-time passwords that one address may ask for in an hour, and as many sign-ups, and one-time passwords of the whole site in a
+    /// day (UTC); 0: no limit.
     public static let otpPerAddressHour = number("OTP_PER_ADDRESS_HOUR", default: 20, in: 0...10_000)
     public static let otpPerDay = number("OTP_PER_DAY", default: 0, in: 0...10_000_000)
     /// What the numbers that get codes begin with, as in `+91,+1`; empty: all do.
@@ -63,7 +64,6 @@ public enum Settings {
     }()
     /// How many digits a national number has, without its leading 0.
     public static let nationalDigits = number("NATIONAL_DIGITS", default: 10, in: 4...14)
-    /// The model that answers in rooms that chose none.
     /// Whether a sign-up is answered alike for a number that has an account.
     public static let signupConceals = choice("SIGNUP_CONCEALS", ["off", "on"]) == "on"
     /// The proxies whose `X-Forwarded-For` is believed.
@@ -74,6 +74,7 @@ public enum Settings {
         }
         return proxies
     }()
+    /// The model that answers in rooms that chose none.
     public static let model = text("GEMINI_MODEL", default: "gemini-3.8-flash")
     /// The models that a room may choose, separated by commas.
     public static let models = Set(
@@ -137,8 +138,8 @@ public enum Settings {
         )
         _ = (otpPerAddressHour, otpPerDay, otpCountries, limits, trashDays, Plan.basic, Plan.pro)
         _ = (defaultCountry, nationalDigits)
-        _ = (publicURL, shareDays, shares, shareBytes)
         _ = (signupConceals, trustedProxies)
+        _ = (publicURL, shareDays, shares, shareBytes)
         _ = RateLimit.allCases.map(\.perMinute)
         _ = (stripeIsLive, stripeGraceDays)
     }

@@ -12,6 +12,8 @@ public struct TokenKey: Sendable {
     let cursorSecret: [UInt8]
     /// For links of shares: a fifth.
     let shareSecret: [UInt8]
+    /// For what limits the number of a deleted account: a sixth.
+    let limitSecret: [UInt8]
 
     /// HS256 (RFC 7518, 3.2), or EdDSA (RFC 8037), which others can verify too.
     private enum Algorithm: Sendable {
@@ -28,6 +30,7 @@ public struct TokenKey: Sendable {
         refreshSecret = Sodium.hmac("refresh token".utf8, key: secret)
         cursorSecret = Sodium.hmac("cursor".utf8, key: secret)
         shareSecret = Sodium.hmac("share".utf8, key: secret)
+        limitSecret = Sodium.hmac("limit".utf8, key: secret)
     }
 
     func signature(of message: some Collection<UInt8>) -> [UInt8] {

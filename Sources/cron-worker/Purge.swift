@@ -30,14 +30,18 @@ enum Purge {
                 for update skip locked)
             """,
             "delete from otp_days where day < now() - interval '30 days'",
+            // Another zone may have the day go on for so long.
+            "delete from kept_usage where ends_at < now() - interval '2 days'",
             """
             delete from sessions where (user_id, id) in (
                 select user_id, id from sessions where expires_at < now() - interval '7 days' limit 5000)
             """,
-            // Not those that are being counted on at the moment.
+            // Not those that are being counted on at the moment. Those of a number don't decay, but for a month without any.
             """
             delete from login_failures where key in (
-                select key from login_failures where failed_at < now() - interval '1 day' and until < now()
+                select key from login_failures
+                where failed_at < now() - interval '1 day' and until < now()
+                    and (mobile is null or key <> 'mobile:' || mobile or failed_at < now() - interval '30 days')
                 limit 5000 for update skip locked)
             """,
             """

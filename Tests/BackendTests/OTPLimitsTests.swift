@@ -55,6 +55,55 @@ struct OTPLimitsTests {
     }
 
     @Test
+    func `What one address has used up is there for others, seven in ten minutes and twelve in a day for all`() throws {
+        let backend = try Backend(["OTP_RESEND_SECONDS": "0"])
+        func statuses(_ count: Int, from address: String) throws -> [Int] {
+            try (0..<count).map { _ in
+                try backend.call(
+                    "send-otp", path: ["REMOTE_ADDR": address], body: ["mobile": "+919876543210"]
+                ).status
+            }
+        }
+        #expect(try statuses(6, from: "203.0.113.1") == [200, 200, 200, 200, 200, 429])
+        #expect(try statuses(3, from: "203.0.113.2") == [200, 200, 429])
+        #expect(try statuses(1, from: "203.0.113.3") == [429])
+        try pass("11 minutes", in: backend)
+        #expect(try statuses(6, from: "203.0.113.1") == [200, 200, 200, 200, 200, 429])
+        try pass("11 minutes", in: backend)
+        #expect(try statuses(1, from: "203.0.113.2") == [429])
+        try pass("1 day", in: backend)
+        #expect(try statuses(1, from: "203.0.113.2") == [200])
+    }
+
+    @Test
+    func `A device that the owner has used has three of its own a day`() throws {
+        let backend = try Backend(["OTP_RESEND_SECONDS": "0"])
+        let mobile = Backend.mobile()
+        _ = try backend.call("signup", body: ["mobile": .string(mobile)])
+        let person = try backend.signIn(mobile: mobile, from: "192.0.2.1", agent: "of the owner")
+        func status(from address: String, agent: String = "of the owner", by endpoint: String = "send-otp") throws
+            -> Int
+        {
+            try backend.call(
+                endpoint, path: ["REMOTE_ADDR": address], body: ["mobile": .string(person.mobile)],
+                headers: ["User-Agent": agent]
+            ).status
+        }
+        for address in 1...12 {
+            _ = try status(from: "203.0.113.\(address)")
+            try pass("5 minutes", in: backend)
+        }
+        #expect(try status(from: "203.0.113.99") == 429 && status(from: "192.0.2.1", agent: "another") == 429)
+        #expect(
+            try ["send-otp", "forgot-password", "send-otp", "send-otp"].map { try status(from: "192.0.2.1", by: $0) }
+                == [200, 200, 200, 429])
+        // Not one more for strangers.
+        #expect(try status(from: "203.0.113.98") == 429)
+        try pass("1 day", in: backend)
+        #expect(try status(from: "203.0.113.98") == 200)
+    }
+
+    @Test
     func `What the codes are for makes no difference`() throws {
         let backend = try Backend()
         #expect(try send(backend, "+919876543210").status == 200)

@@ -138,13 +138,18 @@ public final class Backend: @unchecked Sendable {
         return try signIn(mobile: mobile)
     }
 
-    /// Signs in by a code. The first time, that proves the number, and sets a password.
-    public func signIn(mobile: String, password: String? = nil) throws -> Person {
-        let sent = try expect(try call("send-otp", body: ["mobile": .string(mobile)]), 200)
-        let proof: JSONValue = [
-            "mobile": .string(mobile), "otp": sent["otp"], "password": password.map { .string($0) } ?? .null,
-        ]
-        let answer = try expect(try call("verify-otp", body: proof), 200)
+    /// Signs in by a code, from this address and with this `User-Agent`. The first time, that proves the number, and sets a password.
+    public func signIn(
+        mobile: String, password: String? = nil, from address: String = "127.0.0.1", agent: String? = nil
+    ) throws -> Person {
+        let headers = agent.map { ["User-Agent": $0] } ?? [:]
+        func post(_ name: String, _ body: JSONValue) throws -> JSONValue {
+            try expect(try call(name, path: ["REMOTE_ADDR": address], body: body, headers: headers), 200)
+        }
+        let sent = try post("send-otp", ["mobile": .string(mobile)])
+        let answer = try post(
+            "verify-otp",
+            ["mobile": .string(mobile), "otp": sent["otp"], "password": password.map { .string($0) } ?? .null])
         guard let token = answer["token"].text, let id = answer["user"]["id"].text,
             let refreshToken = answer["refresh_token"].text
         else { throw Executable.Failure("no token in \(answer)") }

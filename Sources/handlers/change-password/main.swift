@@ -35,9 +35,8 @@ serve { request, database in
         with caller as (\(caller.live) and \(RateLimit.account.allows))
         select u.password_hash,
             coalesce(s.signed_in_by = 'otp' and s.created_at > now() - interval '5 minutes', false) as is_fresh,
-            case when u.password_hash is not null and \(change.currentPassword != nil)::bool then reserve_login(
-                u.mobile, null, \(Settings.loginTries), \(Settings.loginTriesByAddress), \(Settings.loginWait),
-                \(Settings.loginLongestWait)
+            case when u.password_hash is not null and \(change.currentPassword != nil)::bool then reserve_own_try(
+                u.id, \(Settings.loginTries), \(Settings.loginWait), \(Settings.loginLongestWait)
             ) else 0 end as wait
         from caller
         join users u on u.id = caller.user_id
@@ -65,10 +64,8 @@ serve { request, database in
                 update users u set password_hash = \(newHash) from caller
                 where u.id = caller.user_id and u.password_hash is not distinct from \(account.passwordHash)
                 returning u.id as user_id, u.mobile
-            ), forgiven as (
-                delete from login_failures f using account a where f.key = 'mobile:' || a.mobile
             ), recorded as (\(SecurityEvent.passwordChanged.record(for: "select user_id from account", request)))
-            select exists (select from account) from caller
+            select exists (select from account), (select forget_failures(mobile, user_id) from account) from caller
             """)
         guard isDone == true else { return isDone }
         // A statement of its own, to see who signed in by the old password while the account's row was waited for.

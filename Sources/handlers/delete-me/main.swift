@@ -30,9 +30,8 @@ serve { request, database in
         Account.self,
         """
         with caller as (\(caller.live) and \(RateLimit.account.allows))
-        select u.mobile, u.password_hash, case when \(proof.password != nil)::bool then reserve_login(
-            u.mobile, null, \(Settings.loginTries), \(Settings.loginTriesByAddress), \(Settings.loginWait),
-            \(Settings.loginLongestWait)
+        select u.mobile, u.password_hash, case when \(proof.password != nil)::bool then reserve_own_try(
+            u.id, \(Settings.loginTries), \(Settings.loginWait), \(Settings.loginLongestWait)
         ) else 0 end as wait
         from caller join users u on u.id = caller.user_id
         """)
@@ -43,7 +42,7 @@ serve { request, database in
             throw Problem.unauthorized("credentials_invalid", "The password is wrong.")
         }
     } else if let otp = proof.otp {
-        let outcome = try database.row(OTPTry.self, OTP.tried(otp, mobile: account.mobile, purpose: .signIn))
+        let outcome = try database.row(OTPTry.self, OTP.tried(otp, mobile: account.mobile, purpose: .signIn, request))
         guard let outcome, outcome.correct else { throw Problem.otpInvalid(outcome) }
     } else {
         throw Problem(
@@ -54,7 +53,11 @@ serve { request, database in
     // Long conversations take their time: 520,000 messages of 205 MB took 1 s.
     let patient = Database(timeout: 35_000)
     let isGone = try patient.row(
-        Bool.self, "with caller as (\(caller.live)) select delete_user(user_id) from caller")
+        Bool.self,
+        """
+        with caller as (\(caller.live))
+        select delete_account(user_id, \(KeptLimits.keys(of: account.mobile)[0])) from caller
+        """)
     guard isGone == true else { throw Problem.sessionEnded }
     return Response(status: 204)
 }

@@ -11,10 +11,18 @@ enum AnyPassword: TextRule { static let length = 1...128 }
 struct Account: Decodable {
     /// Seconds until a try is due.
     let wait: Int
+    /// What `reserve_try` counted the try under, for `confirm_try`; `addressUntil` is a time.
+    let origin: String
+    let addressUntil: String?
     /// NULL where nobody has proven the number to be theirs.
     let id: ID?
     /// NULL where there is no password.
     let hash: String?
+
+    enum CodingKeys: String, CodingKey {
+        case wait, origin, id, hash
+        case addressUntil = "address_until"
+    }
 }
 
 struct SignedIn: Decodable { let user: String }
@@ -27,10 +35,10 @@ serve { request, database in
     let account = try database.row(
         Account.self,
         """
-        select t.wait, u.id, u.password_hash as hash
-        from reserve_login(
-            \(mobile), \(request.address)::inet, \(Settings.loginTries), \(Settings.loginTriesByAddress),
-            \(Settings.loginWait), \(Settings.loginLongestWait)) t (wait)
+        select t.wait, t.origin, t.address_until, u.id, u.password_hash as hash
+        from reserve_try(
+            \(mobile), \(request.address)::inet, \(request.header("USER_AGENT")), \(Settings.loginTries),
+            \(Settings.loginTriesByAddress), \(Settings.loginWait), \(Settings.loginLongestWait)) t
         left join users u on u.mobile = \(mobile) and u.mobile_verified_at is not null
         """)
     guard let account, account.wait == 0 else { throw Problem.loginTooSoon(seconds: account?.wait ?? 1) }
@@ -40,13 +48,9 @@ serve { request, database in
     guard let form, let user = account.id, let hash = account.hash else {
         // Of a number without an account it is recorded too, as nobody's, for the time that it takes.
         try database.execute(
-            """
-            with recorded as (
-                \(SecurityEvent.signInFailed.record(
-                    for: "select \(account.id ?? .lowest)::uuid as user_id", request,
-                    into: account.id == nil ? "unowned_events" : "security_events")))
-            update login_failures set failed_at = clock_timestamp() where key = 'mobile:' || \(mobile)
-            """)
+            SecurityEvent.signInFailed.record(
+                for: "select \(account.id ?? .lowest)::uuid as user_id", request,
+                into: account.id == nil ? "unowned_events" : "security_events"))
         throw wrong
     }
 
@@ -60,7 +64,8 @@ serve { request, database in
         with u as (
             update users set password_hash = \(newHash) where id = \(user) and password_hash = \(hash) returning *
         ), \(refresh.session(for: "select id as user_id from u", by: "password", request))
-        select \(User.json) as user, clear_login(u.mobile, \(request.address)::inet, \(Settings.loginTriesByAddress))
+        select \(User.json) as user, confirm_try(
+            u.mobile, \(account.origin), \(request.address)::inet, \(account.addressUntil)::timestamptz)
         from u join session on true
         """)
     guard let signedIn else { throw wrong }

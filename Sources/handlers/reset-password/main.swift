@@ -34,17 +34,18 @@ serve { request, database in
         let outcome = try database.row(
             Outcome.self,
             """
-            with tried as (\(OTP.tried(reset.otp, mobile: mobile, purpose: .reset))), account as (
+            with tried as (\(OTP.tried(reset.otp, mobile: mobile, purpose: .reset, request))), account as (
                 update users
                 set password_hash = \(passwordHash), mobile_verified_at = coalesce(mobile_verified_at, now()),
                     -- Anybody may have set the name of a number that nobody had proven.
                     username = case when mobile_verified_at is not null then username end
                 where mobile = \(mobile) and (select correct from tried)
                 returning id as user_id
-            ), forgiven as (
-                delete from login_failures where key = 'mobile:' || \(mobile)::text and exists (select from account)
             ), recorded as (\(SecurityEvent.passwordReset.record(for: "select user_id from account", request)))
-            select exists (select from account) as is_done, tried.* from tried
+            select exists (select from account) as is_done, tried.*,
+                (select forget_failures(\(mobile), user_id) from account),
+                (select \(KeptLimits.resumed("user_id", mobile)) from account)
+            from tried
             """)
         // A statement of its own, to see who signed in by the old password while the account's row was waited for.
         if outcome?.isDone == true {

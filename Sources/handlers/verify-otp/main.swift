@@ -36,14 +36,17 @@ serve { request, database in
     let outcome = try database.row(
         Outcome.self,
         """
-        with tried as (\(OTP.tried(guess.otp, mobile: mobile, purpose: .signIn))), u as (
+        with tried as (\(OTP.tried(guess.otp, mobile: mobile, purpose: .signIn, request))), u as (
             update users set mobile_verified_at = coalesce(mobile_verified_at, now()),
                 username = case when mobile_verified_at is null then \(guess.username) else username end,
                 password_hash = case when mobile_verified_at is null then \(passwordHash) else password_hash end
             where mobile = \(mobile) and (select correct from tried)
             returning *
+        ), forgiven as (
+            delete from login_failures f using u where f.key = 'mobile:' || u.mobile
         ), \(refresh.session(for: "select id as user_id from u", by: "otp", request))
-        select tried.*, session.user_id, \(User.json) as user
+        select tried.*, session.user_id, \(User.json) as user,
+            \(KeptLimits.resumed("session.user_id", mobile))
         from tried left join u on true left join session on true
         """)
     guard let outcome, let user = outcome.userID, let json = outcome.user else {

@@ -100,4 +100,71 @@ struct SignupTests {
         #expect(statuses.allSatisfy { $0 == 201 })
         #expect(try backend.database.connect().row(Int.self, "select count(*) from users") == 1)
     }
+
+    @Test
+    func `An address signs up so many in an hour, taken or not, at once or one after the other`() throws {
+        let backend = try Backend(["OTP_PER_ADDRESS_HOUR": "4"], processes: 4)
+        let person = try backend.signIn()
+        @Sendable func signUp(_ mobile: String, from address: String) throws -> Answer {
+            try backend.call("signup", path: ["REMOTE_ADDR": address], body: ["mobile": .string(mobile)])
+        }
+        let answers = try concurrently(12) { number in
+            try signUp(number % 2 == 0 ? person.mobile : Backend.mobile(), from: "2001:db8::\(number)")
+        }
+        #expect(answers.count { [201, 409].contains($0.status) } == 4)
+        let users = try backend.database.connect().row(Int.self, "select count(*) from users")
+        #expect(users == 1 + answers.count { $0.status == 201 })
+        for refused in answers.filter({ ![201, 409].contains($0.status) }) {
+            expectProblem(refused, 429, "signup_limit_reached")
+            #expect((3_500...3_600).contains(refused.header("Retry-After").flatMap { Int($0) } ?? 0))
+        }
+        #expect(try signUp(Backend.mobile(), from: "2001:db8:0:1::1").status == 201)
+        // Codes are counted by themselves.
+        let sent = try backend.call(
+            "send-otp", path: ["REMOTE_ADDR": "2001:db8::1"], body: ["mobile": .string(person.mobile)])
+        expectProblem(sent, 429, "otp_too_soon")
+        try backend.database.connect().execute(
+            "update otp_sends set sent = array(select t - interval '1 hour' from unnest(sent) t)")
+        #expect(try signUp(Backend.mobile(), from: "2001:db8::1").status == 201)
+    }
+
+    @Test
+    func `Where it is to be concealed, a number with an account is answered like any other, and stays as it is`() throws
+    {
+        let backend = try Backend(["SIGNUP_CONCEALS": "on", "OTP_RESEND_SECONDS": "0"])
+        let database = backend.database.connect()
+        let taken = try backend.signIn()
+        _ = try backend.call("update-me", token: taken.token, body: ["username": "Owner", "timezone": "Asia/Kolkata"])
+        let before = try database.row(String.self, "select users::text from users")
+        var (ids, forms): (Set<String>, Set<String>) = ([], [])
+        let unknown = Backend.mobile()
+        for mobile in [taken.mobile, unknown, unknown, taken.mobile] {
+            let answer = try backend.call(
+                "signup",
+                body: ["mobile": .string(mobile), "username": "Somebody", "password": "correct horse battery"])
+            #expect(answer.status == 201)
+            let user = answer.json["user"]
+            #expect(user["mobile"].text == mobile && user["username"] == "Somebody")
+            #expect(user["mobile_verified"] == false && user["timezone"] == "UTC")
+            ids.insert(user["id"].text ?? "")
+            forms.insert(
+                answer.headers.map(\.name).description
+                    + answer.text.replacing(mobile, with: "").replacing(/"id":"[^"]*"/, with: "")
+                    .replacing(/"created_at":"[^"]*"/, with: ""))
+        }
+        #expect(forms.count == 1 && ids.count == 4, "\(forms)")
+        #expect(!ids.contains(taken.id))
+        #expect(try database.row(String.self, "select users::text from users where id = \(taken.id)::uuid") == before)
+        // Whoever gets the code is let in: the owner to their account, anybody else to a new one.
+        for (mobile, name) in [(taken.mobile, "Owner"), (unknown, "Somebody")] {
+            let code = try backend.call("send-otp", body: ["mobile": .string(mobile)]).json["otp"]
+            let answer = try backend.call(
+                "verify-otp", body: ["mobile": .string(mobile), "otp": code, "username": .string(name)])
+            #expect(answer.status == 200 && answer.json["user"]["username"].text == name)
+        }
+        expectProblem(
+            try backend.call("login", body: ["mobile": .string(taken.mobile), "password": "correct horse battery"]),
+            401,
+            "credentials_invalid")
+    }
 }
