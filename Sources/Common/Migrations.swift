@@ -54,6 +54,7 @@ public enum Migrations {
         ("usage_zones", PackageResources.usage_zones_sql),
         ("kept_limits", PackageResources.kept_limits_sql),
         ("stream_safe", PackageResources.stream_safe_sql),
+        ("set_aside", PackageResources.set_aside_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

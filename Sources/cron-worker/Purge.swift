@@ -68,6 +68,12 @@ enum Purge {
                 order by run_at limit 5000 for update skip locked)
             """,
             "delete from shares where (user_id, id) in (select user_id, id from shares where expires_at < now() limit 1000)",
+            // What could not be indexed may have failed for a reason that has passed.
+            "delete from search_queue where set_aside_at < now() - interval '30 days'",
+            """
+            update search_queue set set_aside_at = null
+            where set_aside_at < now() - interval '1 hour' and failures < 3
+            """,
             // Attachments that no message was sent with. Each may be large.
             """
             delete from attachments where (user_id, id) in (

@@ -9,7 +9,7 @@ final class Worker {
     private let queue: ReplyQueue
     private let chores: Chores
     private var deliveries: Deliveries
-    private var upkeep: Upkeep
+    private let upkeep = Upkeep()
     private var billing: Billing
     private let doorbell = Doorbell.listen(at: Settings.doorbell)
     private let signals = blockedSignals([SIGTERM, SIGINT, SIGQUIT])
@@ -27,6 +27,8 @@ final class Worker {
     private static let (probing, claiming, waking, writing) = (250, 4, 100, 20)
     /// Chores at once; a worker half full does none.
     private static let chores = 16
+    /// Chores that are claimed together: a long conversation has megabytes.
+    private var choreBatch = Batch(from: 2, most: Worker.chores)
 
     /// Monotonic milliseconds.
     private var nextClaim = 0
@@ -54,7 +56,6 @@ final class Worker {
         queue = ReplyQueue(database: database, worker: Sodium.uuid(), lease: lease, budget: ContextBudget())
         chores = Chores(queue: queue)
         deliveries = Deliveries(queue: queue, client: client)
-        upkeep = Upkeep(database)
         billing = Billing(queue: queue, client: client)
         calls = Calls(client: client, database: database)
     }
@@ -62,7 +63,7 @@ final class Worker {
     /// Works for so long, then finishes what it has begun. Told to stop, it gives back what is not finished in 8 s.
     func run(seconds: Int) throws {
         Log.info("worker started")
-        Purge.run(Database())  // a connection that then ends, with all that Postgres keeps for these statements
+        upkeep.start()
         do { try calls.routes.recall() } catch {
             Log.notice("what other workers saw is not known", ["reason": "\(error)"])
         }
@@ -75,6 +76,7 @@ final class Worker {
             if let stop, now > stop { break }
             // Nobody to tell for longer than the lease: somebody else does it again.
             if !isOpen, now - lastContact > lease * 1_000 { break }
+            if !isOpen { upkeep.stop() }
             step(now, isOpen: isOpen)
             wait(isOpen: isOpen)
         }
@@ -82,6 +84,8 @@ final class Worker {
         if !calls.isEmpty || !deliveries.isEmpty || !billing.isEmpty { try queue.release(begun: begun) }
         // What was stored since the last time is counted too; if not, no reply is the worse for it.
         do { try beat() } catch { Log.notice("the last replies are not counted", ["reason": "\(error)"]) }
+        upkeep.stop()
+        upkeep.wait()
         Log.info("worker ended")
     }
 
@@ -126,7 +130,7 @@ final class Worker {
                 try calls.write(queue)
             }
             if isOpen, rung || now >= nextClaim, calls.count < limit { try claim(now) }
-            if isOpen { upkeep.run(now, isBusy: !calls.isEmpty) }
+            upkeep.note(isBusy: !calls.isEmpty)
         } catch {
             // What is finished is kept and stored when Postgres is back, if the lease still holds.
             Log.error("the worker cannot reach its queue", ["reason": "\(error)"])
@@ -141,7 +145,6 @@ final class Worker {
         if isOpen, calls.count < limit { next = min(next, now < earliestClaim ? earliestClaim : nextClaim) }
         if calls.hasNews { next = min(next, nextWrite) }
         if isOpen, deliveries.isOpen || billing.isOpen { next = min(next, nextDelivery) }
-        if isOpen { next = min(next, upkeep.due) }
         if calls.hasEnded || deliveries.hasEnded || billing.hasEnded { next = now }
         // Without Postgres there is nothing to do for it; a bell that rings meanwhile would only spin.
         let milliseconds = max(0, max(next, nextContact) - now)
@@ -212,6 +215,7 @@ final class Worker {
         guard room > 0, calls.count < limit / 2, calls.routes.permits.map({ calls.count < $0 / 2 }) ?? true else {
             return
         }
-        for chore in try chores.claim(limit: room) { calls.begin(.chore(chore)) }
+        let claimed = try choreBatch.run { try chores.claim(limit: min(room, $0)) }
+        for chore in claimed { calls.begin(.chore(chore)) }
     }
 }

@@ -34,9 +34,6 @@ struct QueryPlansTests {
     static let small = ["workers", "model_times", "upstream_holds", "otp_days", "migrations"]
     /// Those of which the worker deletes whatever it meets first: what it has to leave is of this minute.
     static let passing = ["unowned_events", "deltas", "request_rates"]
-    /// Indexes that are read from one end, for so many rows.
-    static let ordered = ["search_queue_newest"]
-
     @Test
     func `Every statement of every endpoint is served by an index`() throws {
         let mobile = Backend.mobile()
@@ -191,7 +188,7 @@ struct QueryPlansTests {
             // An index without a condition is read whole, but for one that is of a part only.
             let isWhole =
                 type.contains("Index") && type.hasSuffix("Scan") && node["Index Cond"] == .missing
-                && !partial.contains(index) && !Self.ordered.contains(index)
+                && !partial.contains(index)
             guard type == "Seq Scan" || isWhole else { continue }
             let text = (plan["Query Text"].text ?? "").prefix(600)
             #expect((Self.small + Self.passing).contains(table), "\(who): \(type) of \(table) \(index) in \(text)")
