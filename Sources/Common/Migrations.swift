@@ -53,6 +53,7 @@ public enum Migrations {
         ("code_origins", PackageResources.code_origins_sql),
         ("usage_zones", PackageResources.usage_zones_sql),
         ("kept_limits", PackageResources.kept_limits_sql),
+        ("generations", PackageResources.generations_sql),
         ("stream_safe", PackageResources.stream_safe_sql),
         ("set_aside", PackageResources.set_aside_sql),
     ]

@@ -26,8 +26,10 @@ struct BillingQueue {
             BillingJob.self,
             """
             with free as (
-                select user_id, lane, id from jobs where state = 'ready' and kind = 'stripe'
-                order by run_at limit \(limit)::int for update skip locked
+                select f.* from open_job_generations g cross join lateral (
+                    select user_id, lane, id from jobs where generation = g.number and state = 'ready' and kind = 'stripe'
+                    order by run_at limit \(limit)::int for update skip locked
+                ) f limit \(limit)::int
             )
             update jobs j
             set state = 'running', attempts = j.attempts + 1, worker = \(queue.worker), payload = j.payload - 'again',

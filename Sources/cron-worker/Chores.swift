@@ -105,8 +105,12 @@ struct Chores {
             Chore.self,
             """
             with free as (
-                select user_id, lane, id from jobs where state = 'ready' and kind in ('title', 'summary')
-                order by id limit \(limit)::int for update skip locked
+                select f.* from open_job_generations g cross join unnest('{title,summary}'::job_kind[]) k (kind)
+                cross join lateral (
+                    select user_id, lane, id, run_at from jobs
+                    where generation = g.number and state = 'ready' and kind = k.kind
+                    order by run_at limit \(limit)::int for update skip locked
+                ) f order by f.run_at limit \(limit)::int
             ), claimed as (
                 update jobs j
                 set state = 'running', attempts = j.attempts + 1, worker = \(queue.worker),

@@ -67,13 +67,15 @@ struct Deliveries {
             Delivery.self,
             """
             with free as (
-                select j.user_id, j.lane, j.id, coalesce(
-                    o.expires_at = (j.payload ->> 'expires_at')::timestamptz and o.expires_at > now()
-                        and exists (select from users u where u.mobile = o.mobile), false) as is_wanted
-                from jobs j
-                left join otps o on o.mobile = j.payload ->> 'mobile' and o.purpose = j.payload ->> 'purpose'
-                where j.state = 'ready' and j.kind = 'otp'
-                order by j.run_at limit \(Deliveries.limit - calls.count)::int for update of j skip locked
+                select j.* from open_job_generations g cross join lateral (
+                    select j.user_id, j.lane, j.id, coalesce(
+                        o.expires_at = (j.payload ->> 'expires_at')::timestamptz and o.expires_at > now()
+                            and exists (select from users u where u.mobile = o.mobile), false) as is_wanted
+                    from jobs j
+                    left join otps o on o.mobile = j.payload ->> 'mobile' and o.purpose = j.payload ->> 'purpose'
+                    where j.generation = g.number and j.state = 'ready' and j.kind = 'otp'
+                    order by j.run_at limit \(Deliveries.limit - calls.count)::int for update of j skip locked
+                ) j limit \(Deliveries.limit - calls.count)::int
             ), dropped as (
                 delete from jobs j using free f
                 where j.user_id = f.user_id and j.lane = f.lane and j.id = f.id and not f.is_wanted

@@ -7,9 +7,12 @@ extension ReplyQueue {
     func release(begun: [Job]) throws {
         try database.execute(
             """
-            update jobs set state = 'ready', worker = null, leased_until = null,
-                attempts = attempts - (id <> all(\(begun.map(\.id))::uuid[]))::int
-            where state = 'running' and worker = \(worker)
+            update jobs j set state = 'ready', worker = null, leased_until = null,
+                attempts = j.attempts - (j.id <> all(\(begun.map(\.id))::uuid[]))::int
+            from open_job_generations g cross join lateral (
+                select user_id, lane, id from jobs
+                where generation = g.number and state = 'running' and worker = \(worker) offset 0
+            ) o where j.user_id = o.user_id and j.lane = o.lane and j.id = o.id and j.state = 'running' and j.worker = \(worker)
             """)
     }
 
@@ -32,7 +35,7 @@ extension ReplyQueue {
     /// Shows that this worker lives and is at work on the jobs that it has in hand, and frees what dead ones had. Freed too
     /// is what this one claimed without ever hearing of it, because the connection was lost before the answer came.
     /// - Parameter ended: how many replies it has stored so far.
-    func beat(host: String, pid: Int, inHand: [ID], ended: Tally) throws {
+    func beat(host: String, pid: Int, inHand: [Job], ended: Tally) throws {
         try database.execute(
             """
             with seen as (
@@ -41,15 +44,21 @@ extension ReplyQueue {
                 on conflict (id) do update set seen_at = now(),
                     replies_done = excluded.replies_done, replies_failed = excluded.replies_failed
             ), kept as (
-                update jobs set leased_until = now() + make_interval(secs => \(lease)::int)
-                where state = 'running' and worker = \(worker) and id = any(\(inHand)::uuid[])
+                update jobs j set leased_until = now() + make_interval(secs => \(lease)::int)
+                from unnest(
+                    \(inHand.map(\.userID))::uuid[], \(inHand.map(\.lane))::uuid[], \(inHand.map(\.id))::uuid[]
+                ) i (user_id, lane, id)
+                where j.user_id = i.user_id and j.lane = i.lane and j.id = i.id
+                    and j.state = 'running' and j.worker = \(worker)
             ), dead as (
-                select user_id, lane, id from jobs
-                where state = 'running' and case worker
-                    when \(worker) then id <> all(\(inHand)::uuid[])
-                    else leased_until < now()
-                end
-                limit 1000 for update skip locked
+                select d.* from open_job_generations g cross join lateral (
+                    select user_id, lane, id from jobs
+                    where generation = g.number and state = 'running' and case worker
+                        when \(worker) then id <> all(\(inHand.map(\.id))::uuid[])
+                        else leased_until < now()
+                    end
+                    limit 1000 for update skip locked
+                ) d
             )
             update jobs j set state = 'ready', worker = null, leased_until = null from dead d
             where j.user_id = d.user_id and j.lane = d.lane and j.id = d.id

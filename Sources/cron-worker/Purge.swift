@@ -63,9 +63,12 @@ enum Purge {
             // Of codes that no worker was told to send.
             """
             delete from jobs where (user_id, lane, id) in (
-                select user_id, lane, id from jobs
-                where state = 'ready' and kind = 'otp' and (payload ->> 'expires_at')::timestamptz < now()
-                order by run_at limit 5000 for update skip locked)
+                select o.* from open_job_generations g cross join lateral (
+                    select user_id, lane, id from jobs
+                    where generation = g.number and state = 'ready' and kind = 'otp'
+                        and (payload ->> 'expires_at')::timestamptz < now()
+                    order by run_at limit 5000 for update skip locked
+                ) o)
             """,
             "delete from shares where (user_id, id) in (select user_id, id from shares where expires_at < now() limit 1000)",
             // What could not be indexed may have failed for a reason that has passed.

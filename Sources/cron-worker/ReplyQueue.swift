@@ -12,7 +12,9 @@ struct ReplyQueue {
     /// Takes up to `limit` jobs whose turn it is, and what they need to be done.
     ///
     /// Users take turns: it goes on with those after `user`, and each of them gets an equal share of `limit`. Lanes and users
-    /// are found by skipping from one to the next in an index, so a queue of a million takes no longer than one of ten.
+    /// are found by skipping from one to the next in an index, so a queue of a million takes no longer than one of ten. What is
+    /// skipped has to be alive: so only open generations of jobs are searched (`turn_job_generations`), each by itself, for from one to
+    /// the next in all of them would be over the dead of one for each that lives in another.
     /// Two workers that take two jobs of one lane at the same moment are told apart by `jobs_one_running`.
     /// - Parameter permits: how many calls all workers may have under way together; nil for no limit.
     func claim(limit: Int, after user: ID, permits: Int?) throws -> [ReplyJob] {
@@ -22,8 +24,13 @@ struct ReplyQueue {
             try database.execute("select pg_advisory_xact_lock(7401333)")
             let running =
                 try database.row(
-                    Int.self, "select count(*) from jobs where state = 'running' and kind not in ('otp', 'stripe')")
-                ?? 0
+                    Int.self,
+                    """
+                    select count(*) from open_job_generations g cross join lateral (
+                        select from jobs
+                        where generation = g.number and state = 'running' and kind not in ('otp', 'stripe') offset 0
+                    ) j
+                    """) ?? 0
             return running < permits ? try claim(limit: min(limit, permits - running), after: user) : []
         }
     }
@@ -32,32 +39,50 @@ struct ReplyQueue {
         try database.rows(
             ReplyJob.self,
             """
-            with recursive owner as (
-                (select user_id from jobs
-                where state = 'ready' and kind = 'reply' and user_id > \(user) order by user_id limit 1)
-                union all
-                select n.user_id from owner o cross join lateral (
-                    select user_id from jobs
-                    where state = 'ready' and kind = 'reply' and user_id > o.user_id order by user_id limit 1
-                ) n
-            ), owners as materialized (select user_id from owner limit \(limit)::int
-            ), candidate as (
-                select c.user_id, c.lane, c.id from owners o cross join lateral (
-                    with recursive head as (
-                        (select lane, id from jobs
-                        where user_id = o.user_id and state = 'ready' and kind = 'reply' order by lane, id limit 1)
+            with generation as materialized (select number from open_job_generations
+            ), owners as materialized (
+                select distinct o.user_id from generation g cross join lateral (
+                    with recursive owner as (
+                        (select user_id from jobs
+                        where generation = g.number and state = 'ready' and kind = 'reply' and user_id > \(user)
+                        order by user_id limit 1)
                         union all
-                        select n.lane, n.id from head h cross join lateral (
-                            select lane, id from jobs
-                            where user_id = o.user_id and state = 'ready' and kind = 'reply' and lane > h.lane
-                            order by lane, id limit 1
+                        select n.user_id from owner o cross join lateral (
+                            select user_id from jobs
+                            where generation = g.number and state = 'ready' and kind = 'reply' and user_id > o.user_id
+                            order by user_id limit 1
                         ) n
                     )
-                    select o.user_id, h.lane, h.id from head h
-                    where not exists (select from jobs e where e.user_id = o.user_id and e.lane = h.lane and e.id < h.id)
-                        and not exists (
-                            select from jobs e where e.user_id = o.user_id and e.lane = h.lane and e.state = 'running')
-                    limit (select greatest(1, \(limit)::int / count(*)) from owners)
+                    select user_id from owner limit \(limit)::int
+                ) o order by o.user_id limit \(limit)::int
+            ), share as materialized (select greatest(1, \(limit)::int / count(*)) as lanes from owners
+            ), candidate as (
+                select c.* from owners o cross join lateral (
+                    select distinct on (h.lane) o.user_id, h.lane, h.id from generation g cross join lateral (
+                        with recursive head as (
+                            (select lane, id from jobs
+                            where generation = g.number and user_id = o.user_id and state = 'ready' and kind = 'reply'
+                            order by lane, id limit 1)
+                            union all
+                            select n.lane, n.id from head h cross join lateral (
+                                select lane, id from jobs
+                                where generation = g.number and user_id = o.user_id and state = 'ready' and kind = 'reply'
+                                    and lane > h.lane
+                                order by lane, id limit 1
+                            ) n
+                        )
+                        select h.lane, h.id from head h
+                        where not exists (
+                            select from generation g cross join unnest('{running,waiting}'::job_state[]) s (state)
+                            cross join lateral (
+                                select from jobs b
+                                where b.generation = g.number and b.state = s.state and b.state <> 'ready'
+                                    and b.user_id = o.user_id and b.lane = h.lane and (b.state = 'running' or b.id < h.id)
+                                limit 1
+                            ) b
+                        )
+                        limit (select lanes from share)
+                    ) h order by h.lane, h.id limit (select lanes from share)
                 ) c limit \(limit)::int
             ), free as (
                 select j.* from candidate c cross join lateral (
@@ -92,8 +117,10 @@ struct ReplyQueue {
         try database.execute(
             """
             update jobs j set state = 'ready' from (
-                select user_id, lane, id from jobs where state = 'waiting' and run_at <= now()
-                order by run_at limit 1000 for update skip locked
+                select w.* from open_job_generations g cross join lateral (
+                    select user_id, lane, id from jobs where generation = g.number and state = 'waiting' and run_at <= now()
+                    order by run_at limit 1000 for update skip locked
+                ) w
             ) w where j.user_id = w.user_id and j.lane = w.lane and j.id = w.id
             """)
     }

@@ -48,8 +48,10 @@ final class Upkeep: Sendable {
         defer { isRunning.store(false, ordering: .relaxed) }
         Purge.run(Database())  // a connection that then ends, with all that Postgres keeps for these statements
         let database = Database()
+        var generations = JobGenerations()
         var search = SearchFill()
         var tasks: [(name: String, due: Int, run: () throws -> Bool)] = [
+            ("generations", 0, { try generations.turn(database) }),
             ("search", 0, { try search.fill(database) }),
             ("retention", 0, { try database.row(Bool.self, "select sweep_messages(500)") ?? false }),
             (

@@ -90,7 +90,7 @@ final class Worker {
     }
 
     private func beat() throws {
-        let inHand = (calls.jobs + deliveries.jobs + billing.jobs).map(\.id)
+        let inHand = calls.jobs + deliveries.jobs + billing.jobs
         try queue.beat(host: host, pid: Int(getpid()), inHand: inHand, ended: calls.ended)
     }
 

@@ -30,8 +30,8 @@ struct QueryPlansTests {
 
     /// Those that ask Postgres nothing.
     static let silent = ["health", "jwks"]
-    /// Tables of a few rows: one for each worker, model, key of Gemini's, day.
-    static let small = ["workers", "model_times", "upstream_holds", "otp_days", "migrations"]
+    /// Tables of a few rows: one for each worker, model, key of Gemini's, day, generation of jobs.
+    static let small = ["workers", "model_times", "upstream_holds", "otp_days", "migrations", "job_generations"]
     /// Those of which the worker deletes whatever it meets first: what it has to leave is of this minute.
     static let passing = ["unowned_events", "deltas", "request_rates"]
     @Test

@@ -13,19 +13,24 @@ enum Place {
     static func columns(_ isWanted: Bool) -> SQL {
         """
         select
-            (
+            b.waiting + (
                 select count(*) from (
-                    select from jobs j
-                    where j.user_id = m.user_id and j.lane = m.chatroom_id and j.id < m.id and j.state <> 'running'
-                    limit \(limit)
+                    select from open_job_generations g cross join lateral (
+                        select from jobs j
+                        where j.generation = g.number and j.state = 'ready' and j.kind = 'reply'
+                            and j.user_id = m.user_id and j.lane = m.chatroom_id and j.id < m.id
+                        limit \(limit)
+                    ) j limit \(limit)
                 ) j
             ) as before,
+            b.running, q.rooms, q.is_whole,
             (
-                select count(*) from jobs j
-                where j.user_id = m.user_id and j.lane = m.chatroom_id and j.state = 'running'
-            ) as running,
-            q.rooms, q.is_whole,
-            (select count(*) from (select from jobs where state = 'running' limit \(limit)) j) as calls,
+                select count(*) from (
+                    select from open_job_generations g cross join lateral (
+                        select from jobs where generation = g.number and state = 'running' limit \(limit)
+                    ) j limit \(limit)
+                ) j
+            ) as calls,
             (
                 select t.milliseconds / 1000 from chatrooms r
                 join model_times t on t.model = coalesce(r.model, \(Settings.model))
@@ -34,17 +39,34 @@ enum Place {
         from (
             select count(*) < \(limit) as is_whole, count(*) filter (
                 where j.number = 1 and j.id < m.id and j.lane <> m.chatroom_id
-                    and not exists (select from jobs e where e.user_id = j.user_id and e.lane = j.lane and e.id < j.id)
                     and not exists (
-                        select from jobs e where e.user_id = j.user_id and e.lane = j.lane and e.state = 'running')
+                        select from open_job_generations g cross join unnest('{running,waiting}'::job_state[]) s (state)
+                        cross join lateral (
+                            select from jobs b
+                            where b.generation = g.number and b.state = s.state and b.state <> 'ready'
+                                and b.user_id = j.user_id and b.lane = j.lane and (b.state = 'running' or b.id < j.id)
+                            limit 1
+                        ) b
+                    )
             ) as rooms
             from (
                 select j.*, row_number() over (partition by j.user_id, j.lane order by j.id) as number from (
-                    select user_id, lane, id from jobs where state = 'ready' and kind = 'reply'
-                    order by user_id, lane, id limit \(limit)
+                    select r.* from open_job_generations g cross join lateral (
+                        select user_id, lane, id from jobs
+                        where generation = g.number and state = 'ready' and kind = 'reply'
+                        order by user_id, lane, id limit \(limit)
+                    ) r limit \(limit)
                 ) j
             ) j
-        ) q
+        ) q, (
+            select count(*) filter (where j.state = 'waiting' and j.id < m.id) as waiting,
+                count(*) filter (where j.state = 'running') as running
+            from open_job_generations g cross join unnest('{running,waiting}'::job_state[]) s (state) cross join lateral (
+                select j.state, j.id from jobs j
+                where j.generation = g.number and j.state = s.state and j.state <> 'ready'
+                    and j.user_id = m.user_id and j.lane = m.chatroom_id offset 0
+            ) j
+        ) b
         where m.status = 'queued' and \(isWanted)::bool offset 0
         """
     }

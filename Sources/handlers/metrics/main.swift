@@ -10,29 +10,26 @@ func share(of table: SQL) -> SQL {
 
 /// The jobs of each state, in the order of the index that is there for them: without it more than are counted would be read.
 let jobs: SQL = """
-    select * from (
-        select kind, state, run_at from jobs where state = 'ready' and kind = 'reply' order by user_id, lane, id limit \(most)
-    ) j
-    union all
-    select * from (
-        select kind, state, run_at from jobs where state = 'ready' and kind = 'otp' order by run_at limit \(most)
-    ) j
-    union all
-    select * from (
-        select kind, state, run_at from jobs where state = 'ready' and kind in ('title', 'summary') order by id
-        limit \(most)
-    ) j
-    union all
-    select * from (
-        select kind, state, run_at from jobs where state = 'ready' and kind = 'stripe' order by run_at limit \(most)
-    ) j
-    union all
-    select * from (
-        select kind, state, run_at from jobs where state = 'waiting' order by run_at limit \(most)
-    ) j
-    union all
-    select * from (
-        select kind, state, run_at from jobs where state = 'running' order by user_id, lane limit \(most)
+    select j.* from open_job_generations g cross join lateral (
+        select * from (
+            select kind, state, run_at from jobs where generation = g.number and state = 'ready' and kind = 'reply'
+            order by user_id, lane, id limit \(most)
+        ) j
+        union all
+        select j.* from unnest(enum_range(null::job_kind)) k (kind) cross join lateral (
+            select kind, state, run_at from jobs
+            where generation = g.number and state = 'ready' and kind <> 'reply' and kind = k.kind order by run_at limit \(most)
+        ) j
+        union all
+        select * from (
+            select kind, state, run_at from jobs where generation = g.number and state = 'waiting'
+            order by run_at limit \(most)
+        ) j
+        union all
+        select * from (
+            select kind, state, run_at from jobs where generation = g.number and state = 'running'
+            order by user_id, lane limit \(most)
+        ) j
     ) j
     """
 
