@@ -33,15 +33,19 @@ public enum Log {
     }()
 
     private static let mostPerSecond = 10
-    /// By message: the second (monotonic) of its last line, and how many lines there were in that second. Programs are of one thread.
+    /// By message: the second (monotonic) of its last line, and how many lines there were in that second.
     private nonisolated(unsafe) static var floods: [String: (second: Int, count: Int)] = [:]
+    /// Of `floods`: the worker's upkeep logs from a thread of its own.
+    private nonisolated(unsafe) static var lock = pthread_mutex_t()
 
     private static func writeSampled(_ level: String, _ message: String, _ fields: KeyValuePairs<String, String>) {
         let second = monotonicMilliseconds() / 1_000
+        pthread_mutex_lock(&lock)
         let last = floods[message] ?? (second, 0)
         let isNew = last.second != second
         let count = isNew ? 1 : last.count + 1
         floods[message] = (second, count)
+        pthread_mutex_unlock(&lock)
         guard count <= mostPerSecond else { return }
         let leftOut = isNew ? last.count - mostPerSecond : 0
         write(level, message, fields, leftOut: max(0, leftOut))
