@@ -13,7 +13,7 @@ let endpoints = [
     "list-trash",
     "restore-chatroom", "purge-chatroom",
     "send-message", "list-messages", "get-message",
-    "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",
+    "edit-message", "choose-message", "regenerate-reply", "continue-reply", "cancel-reply", "get-provenance",
     "stream-reply", "upload-attachment", "get-attachment", "delete-attachment",
     "share-chatroom", "list-shares", "revoke-share", "get-shared",
     // plans

@@ -67,8 +67,8 @@ extension Attachment {
     }
 }
 
-/// The attachments that a message is to have, as its sender names them: up to 10, of their own, that no message has yet.
-public struct NewAttachments: Decodable, Sendable {
+/// Attachments as a request names them: up to 10 different ones.
+public struct AttachmentIDs: Decodable, Sendable {
     public let ids: [ID]
 
     public init(from decoder: any Decoder) throws {
@@ -78,6 +78,13 @@ public struct NewAttachments: Decodable, Sendable {
         }
         ids = list
     }
+}
+
+/// The attachments that a new message is to have: of its sender's own, that no message has yet.
+public struct NewAttachments: Decodable, Sendable {
+    public let ids: [ID]
+
+    public init(from decoder: any Decoder) throws { ids = try AttachmentIDs(from: decoder).ids }
 
     private init() { ids = [] }
     public static let none = NewAttachments()

@@ -27,7 +27,7 @@ public enum Chatroom {
     /// until its commit.
     public static let updated: SQL = """
         select greatest(r.changed_at, (
-            select m.created_at from messages m
+            select \(Message.createdAt) from messages m
             where m.user_id = r.user_id and m.chatroom_id = r.id order by m.id desc limit 1
         )) as updated_at
         """

@@ -6,9 +6,8 @@ public enum Message {
     /// The answer's JSON, of the table `messages` under the name `m`. While a reply runs its content is what has come so far.
     public static let json: SQL = """
         (select row_to_json(j) from (select
-            m.id, m.chatroom_id, m.role,
-            case m.status when 'running' then partial_text(m.user_id, m.id, m.attempt) else m.content end as content,
-            m.status, m.error, m.model, m.usage,
+            m.id, m.chatroom_id, m.role, \(content) as content, m.status, m.error, \(finishReason) as finish_reason,
+            m.model, m.usage,
             case when m.variant_of is not null then (
                 select json_build_object(
                     'count', count(*), 'number', count(*) filter (where s.id <= m.id), 'ids', json_agg(s.id order by s.id))
@@ -16,8 +15,43 @@ public enum Message {
                 where s.user_id = m.user_id and s.chatroom_id = m.chatroom_id and s.variant_of = m.variant_of
             ) end as siblings,
             case when m.attachments is null then '[]' else \(Attachment.list("m.attachments", of: "m.user_id")) end as attachments,
-            m.created_at, m.completed_at
+            \(createdAt) as created_at, m.completed_at
         ) j)
+        """
+
+    /// The text of the message `m`: of a reply that is running what has come so far, or what it continues.
+    public static let content: SQL = """
+        case m.status when 'running' then coalesce(nullif(partial_text(m.user_id, m.id, m.attempt), ''), m.content)
+            else m.content end
+        """
+
+    /// When the message `m` was made. A reply's is a millisecond after that of its question, so that clients that sort by it keep
+    /// their order; stored is the one time of the request that made both.
+    public static let createdAt: SQL = """
+        (m.created_at + case m.role when 'model' then \(replyDelay) else interval '0' end)
+        """
+    public static let replyDelay: SQL = "interval '1 millisecond'"
+
+    /// Why the model stopped, of the reply `m`, in a word that stays whatever Gemini calls it: `stop`, `max_tokens`, `safety`,
+    /// `recitation` or `other`; NULL where it did not stop by itself.
+    public static let finishReason: SQL = """
+        case
+            when m.finish_reason is null then null
+            when m.finish_reason in ('STOP', 'MAX_TOKENS') then lower(m.finish_reason)
+            when m.finish_reason in ('RECITATION', 'IMAGE_RECITATION') then 'recitation'
+            when m.finish_reason in (
+                'SAFETY', 'BLOCKLIST', 'PROHIBITED_CONTENT', 'SPII', 'IMAGE_SAFETY', 'IMAGE_PROHIBITED_CONTENT') then 'safety'
+            else 'other'
+        end
+        """
+
+    /// Whether the reply `m` was cut off before its end, but not for what it said, and can be continued.
+    public static let isCutOff: SQL = """
+        (m.content <> '' and case m.status
+            when 'done' then \(finishReason) in ('max_tokens', 'other')
+            when 'failed' then coalesce(\(finishReason) not in ('safety', 'recitation'), true)
+            else m.status = 'cancelled'
+        end)
         """
 
     /// The message `m` of the caller's with this id, as what is joined to `caller`; not where its room is in the trash.
@@ -30,6 +64,12 @@ public enum Message {
 
     /// Whether the message `m` is part of what was said: replies that never came are not.
     public static let isSaid: SQL = "(m.status = 'done' or m.status = 'cancelled' and m.content <> '')"
+
+    /// Whether the reply to the message `m` failed, as a column of the messages `m` of one branch. Such a question does not go to
+    /// Gemini again: what was refused once, a file or a word, would be refused with every later message.
+    public static let isUnanswered: SQL = """
+        (m.role = 'user' and lag(m.status) over (order by m.id desc) is not distinct from 'failed')
+        """
 
     /// Whether the message `m` is on a branch of its room, of which `branch` is the number.
     public static func isOn(_ branch: SQL) -> SQL {
@@ -52,16 +92,20 @@ public enum Message {
     ) -> String {
         """
         {"id":"\(id)","chatroom_id":"\(room)","role":"user","content":\(JSON.quoted(content)),"status":"done","error":null,\
-        "model":null,"usage":null,"siblings":\(siblings),"attachments":\(attachments ?? "[]"),"created_at":\(at),\
-        "completed_at":\(at)}
+        "finish_reason":null,"model":null,"usage":null,"siblings":\(siblings),"attachments":\(attachments ?? "[]"),\
+        "created_at":\(at),"completed_at":\(at)}
         """
     }
 
     /// The reply to it that is still to come.
-    public static func queuedReply(_ id: ID, in room: ID, at: String, siblings: String = "null") -> String {
+    /// - Parameter content: what it continues.
+    public static func queuedReply(
+        _ id: ID, in room: ID, content: String = "", at: String, siblings: String = "null"
+    ) -> String {
         """
-        {"id":"\(id)","chatroom_id":"\(room)","role":"model","content":"","status":"queued","error":null,"model":null,\
-        "usage":null,"siblings":\(siblings),"attachments":[],"created_at":\(at),"completed_at":null}
+        {"id":"\(id)","chatroom_id":"\(room)","role":"model","content":\(JSON.quoted(content)),"status":"queued",\
+        "error":null,"finish_reason":null,"model":null,"usage":null,"siblings":\(siblings),"attachments":[],\
+        "created_at":\(at),"completed_at":null}
         """
     }
 
@@ -89,8 +133,8 @@ public enum Message {
 
     /// Why a reply could not be had, for the user to read: the column `error`.
     public struct Failure: Codable, Sendable {
-        /// `safety_blocked`, `recitation_blocked`, `language_unsupported`, `declined`, `answer_malformed`, `answer_empty`,
-        /// `upstream_busy`, `upstream_quota`, `too_long`, `timeout` or `internal`.
+        /// `prompt_blocked`, `safety_blocked`, `recitation_blocked`, `language_unsupported`, `file_refused`, `request_refused`,
+        /// `answer_malformed`, `answer_empty`, `upstream_busy`, `upstream_quota`, `too_long`, `timeout` or `internal`.
         public let code: String
         public let detail: String
         /// Whether asking again may help.

@@ -56,6 +56,7 @@ public enum Migrations {
         ("generations", PackageResources.generations_sql),
         ("stream_safe", PackageResources.stream_safe_sql),
         ("set_aside", PackageResources.set_aside_sql),
+        ("continuing", PackageResources.continuing_sql),
     ]
 
     /// The last one, by whose presence a database is known to be up to date.

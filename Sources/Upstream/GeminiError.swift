@@ -54,6 +54,14 @@ public struct GeminiError: Decodable, Sendable {
             || (retryDelay ?? 0) > 300
     }
 
+    /// Whether a file is what is wrong: "Unable to process input image", "The document has no pages", "Unsupported MIME type: …".
+    /// There is no reason of its own for it (https://github.com/googleapis/js-genai/issues/862).
+    public var isOfFile: Bool {
+        let words = ["image", "document", "pdf", "mime type", "inline_data"]
+        let message = message.lowercased()
+        return code == 400 && status != "FAILED_PRECONDITION" && words.contains { message.contains($0) }
+    }
+
     /// `45.8s` or `373.8ms`. It is a hint, whoever wrote it: what is longer than an hour counts as an hour.
     private static func seconds(_ text: some StringProtocol) -> Double? {
         let number = text.prefix { $0.isNumber || $0 == "." }

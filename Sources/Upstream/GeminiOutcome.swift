@@ -29,8 +29,8 @@ public enum GeminiOutcome {
             self = GeminiOutcome(error)
         } else if transfer.status != 0, transfer.status != 200 {
             self = GeminiOutcome(GeminiError(status: transfer.status))
-        } else if let reason = stream.blockReason {
-            self = .failed(FinishReason(reason) == .safety ? .blocked : .declined)
+        } else if stream.blockReason != nil {
+            self = .failed(.promptBlocked)
         } else if let failure = reason.failure {
             // What a filter has ended goes on no more, whatever comes of the connection.
             self = .failed(failure)
@@ -81,6 +81,7 @@ public enum GeminiOutcome {
         case 408, 504: self = .retry(after: error.retryDelay, otherwise: .timeout)
         case 499, 500...599: self = .retry(after: error.retryDelay, otherwise: .busy)
         case 400 where error.message.contains("token count"), 413: self = .failed(.tooLong)
+        case 400 where error.isOfFile: self = .failed(.fileRefused)
         default:
             // Of our own making, or the operator's: a wrong key, a model that is gone.
             Log.error(
@@ -90,7 +91,8 @@ public enum GeminiOutcome {
                 error.details?.contains { $0.reason == "API_KEY_INVALID" } == true || [401, 403].contains(error.code)
             self =
                 isKey || error.code == 404
-                ? .held(isKey ? .key : .model, seconds: 60, otherwise: .broken) : .failed(.broken)
+                ? .held(isKey ? .key : .model, seconds: 60, otherwise: .broken)
+                : .failed(error.code == 400 ? .refused(error) : .broken)
         }
     }
 
@@ -143,10 +145,23 @@ enum FinishReason {
 }
 
 extension Message.Failure {
+    static let promptBlocked = Message.Failure(
+        code: "prompt_blocked", detail: "Gemini blocked this message. Edit it and send it again.", retryable: false)
+    static let fileRefused = Message.Failure(
+        code: "file_refused",
+        detail: "Gemini cannot read an attached file. Edit the message and remove the file.", retryable: false)
+    /// Of Google's words only the status is for the user.
+    static func refused(_ error: GeminiError) -> Message.Failure {
+        let isStatus = { (word: String) in
+            (1...40).contains(word.utf8.count) && word.utf8.allSatisfy { (0x41...0x5A).contains($0) || $0 == 0x5F }
+        }
+        let status = error.status.flatMap { isStatus($0) ? " (\($0))" : nil } ?? ""
+        return Message.Failure(
+            code: "request_refused",
+            detail: "Gemini refused the request as invalid\(status). The cause has been logged.", retryable: false)
+    }
     static let blocked = Message.Failure(
         code: "safety_blocked", detail: "Gemini declined to answer this for reasons of safety.", retryable: false)
-    static let declined = Message.Failure(
-        code: "declined", detail: "Gemini declined to answer this and gave no reason.", retryable: false)
     static let recitation = Message.Failure(
         code: "recitation_blocked",
         detail: "Gemini stopped because its answer repeated a published text. Try other words.", retryable: true)

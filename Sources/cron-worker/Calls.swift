@@ -14,6 +14,9 @@ struct Calls {
             case .chore(let chore): chore.job
             }
         }
+
+        /// The text that a reply continues.
+        var begun: String { if case .reply(let reply) = self { reply.begun } else { "" } }
     }
 
     private struct Call {
@@ -30,6 +33,10 @@ struct Calls {
         var written = 0
         /// Set when it is not known what Postgres has of it.
         var isDoubtful = false
+
+        /// All of the reply's text so far: what it continues, and what has come.
+        var text: String { work.begun + stream.text }
+        var hasNews: Bool { !stream.text.isEmpty && work.begun.utf8.count + stream.text.utf8.count > written }
     }
 
     var routes: Routes
@@ -114,8 +121,8 @@ struct Calls {
                 case .reply(let reply):
                     try gemini.request(
                         model: route.model, key: routes.keys[route.key],
-                        turns: reply.conversation.turns.map { $0.sent(by: reply.job.userID, from: database) },
-                        systemInstruction: reply.instruction, outputTokens: reply.plan.outputTokens,
+                        turns: reply.turns(from: database), systemInstruction: reply.instruction,
+                        outputTokens: reply.plan.outputTokens,
                         continuation: stream.continuation)
                 case .chore(let chore):
                     try gemini.request(
@@ -153,7 +160,7 @@ struct Calls {
             guard calls[key] != nil else { continue }
             calls[key]?.stream.receive(transfer.take())
             accept(key)
-            if let call = calls[key], case .reply = call.work, call.stream.text.utf8.count > call.written {
+            if let call = calls[key], case .reply = call.work, call.hasNews {
                 news.insert(key)
             }
         }
@@ -192,7 +199,7 @@ struct Calls {
     private mutating func succeed(_ call: Call) {
         switch call.work {
         case .reply(let reply):
-            finished.append(FinishedReply(reply: reply, text: call.stream.text, failure: nil, stream: call.stream))
+            finished.append(FinishedReply(reply: reply, text: call.text, failure: nil, stream: call.stream))
             let old = times[reply.model] ?? (0, 0)
             times[reply.model] = (old.sum + monotonicMilliseconds() - call.first, old.count + 1)
         case .chore(let chore): finishedChores.append((chore, call.stream.text, call.stream))
@@ -212,7 +219,9 @@ struct Calls {
             return fail(work, failure, cause, stream)
         }
         postponed.append(
-            .init(job: work.job, seconds: pause, counts: true, partialText: stream.hasText ? stream.text : ""))
+            .init(
+                job: work.job, seconds: pause, counts: true,
+                partialText: stream.hasText ? work.begun + stream.text : ""))
     }
 
     private mutating func fail(
@@ -221,7 +230,7 @@ struct Calls {
         switch work {
         case .reply(let reply):
             Log.notice("reply failed", ["message_id": reply.job.id.text, "code": failure.code, "reason": cause])
-            let text = failure.keepsPartialText && stream.hasText ? stream.text : ""
+            let text = failure.keepsPartialText && stream.hasText ? reply.begun + stream.text : reply.begun
             finished.append(FinishedReply(reply: reply, text: text, failure: failure, stream: stream))
         case .chore(let chore):
             Log.notice(
@@ -250,7 +259,7 @@ struct Calls {
         let deltas = written.map { _, call in
             let start = call.isDoubtful ? 0 : call.written
             return ReplyQueue.Delta(
-                job: call.work.job, start: start, text: String(call.stream.text.utf8.dropFirst(start)) ?? "")
+                job: call.work.job, start: start, text: String(call.text.utf8.dropFirst(start)) ?? "")
         }
         // Until it is known that they have come, they may or may not have.
         for (key, _) in written { calls[key]?.isDoubtful = true }
@@ -263,7 +272,7 @@ struct Calls {
         }
         for (key, call) in written {
             calls[key]?.isDoubtful = false
-            calls[key]?.written = call.stream.text.utf8.count
+            calls[key]?.written = call.text.utf8.count
         }
         news = []
     }

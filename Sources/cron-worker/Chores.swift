@@ -136,12 +136,19 @@ struct Chores {
                     select n.*, sum(n.tokens) over (order by n.id) as sum, row_number() over (order by n.id) as number from (
                         select m.id, m.role, \(Conversation.textEstimate) as tokens,
                             case c.kind when 'title' then left(m.content, 2000) else m.content end as content
-                        from messages m
-                        where m.user_id = c.user_id and m.chatroom_id = c.room and \(Message.isSaid)
-                            and m.id > coalesce(s.upto, '00000000-0000-0000-0000-000000000000')
-                            and m.id <= coalesce((c.payload ->> 'upto')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-                            and \(Message.isOn("b.branch"))
-                        order by m.id limit case c.kind when 'title' then 2 else 1000 end
+                        from (
+                            select m.*, \(Message.isUnanswered) as is_unanswered from (
+                                select * from messages m
+                                where m.user_id = c.user_id and m.chatroom_id = c.room
+                                    and m.id > coalesce(s.upto, '00000000-0000-0000-0000-000000000000')
+                                    and m.id <= coalesce(
+                                        (c.payload ->> 'upto')::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
+                                    and \(Message.isOn("b.branch"))
+                                order by m.id limit 1000
+                            ) m
+                        ) m
+                        where \(Message.isSaid) and not m.is_unanswered
+                        order by m.id limit case c.kind when 'title' then 2 end
                     ) n
                 ) t
                 where t.sum <= \(queue.budget.of("\(model)")) or t.number <= 2

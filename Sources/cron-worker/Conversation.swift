@@ -2,7 +2,7 @@ import Common
 import Upstream
 
 /// What of a conversation goes to Gemini with its last message: the newest messages of the reply's branch that fit the
-/// budget, and a summary of what came before, if there is one.
+/// budget, and a summary of what came before, if there is one. Exchanges whose reply failed are left out.
 struct Conversation: JSONColumn {
     struct Turn: Decodable {
         let id: ID
@@ -104,11 +104,16 @@ struct Conversation: JSONColumn {
                     order by m.id desc limit 1
                 ) f on true
                 join lateral (
-                    select * from messages m
-                    where m.user_id = c.user_id and m.chatroom_id = c.lane and m.id < c.id and \(Message.isSaid)
-                        and m.id > coalesce(s.upto, '00000000-0000-0000-0000-000000000000')
-                        and \(Message.isOn("b.branch"))
-                    order by m.id desc limit 400
+                    select * from (
+                        select m.*, \(Message.isUnanswered) as is_unanswered from (
+                            select * from messages m
+                            where m.user_id = c.user_id and m.chatroom_id = c.lane and m.id < c.id
+                                and m.id > coalesce(s.upto, '00000000-0000-0000-0000-000000000000')
+                                and \(Message.isOn("b.branch"))
+                            order by m.id desc limit 400
+                        ) m
+                    ) m
+                    where \(Message.isSaid) and not m.is_unanswered
                 ) m on true
             ) n
             window newest as (order by n.id desc)

@@ -32,9 +32,11 @@ struct ReplyJob: Decodable {
     let isUntitled: Bool
     let branch: Int
     let conversation: Conversation
+    /// The text that it continues; empty where it begins from nothing.
+    let begun: String
 
     enum CodingKeys: String, CodingKey {
-        case tier, model, branch, conversation
+        case tier, model, branch, conversation, begun
         case systemInstruction = "system_instruction"
         case isUntitled = "is_untitled"
     }
@@ -48,7 +50,20 @@ struct ReplyJob: Decodable {
         isUntitled = try row.decode(Bool.self, forKey: .isUntitled)
         branch = try row.decode(Int.self, forKey: .branch)
         conversation = try row.decode(Conversation.self, forKey: .conversation)
+        begun = try row.decode(String.self, forKey: .begun)
     }
+
+    /// What goes to Gemini. Current models refuse a conversation that ends with a turn of theirs, so the user's asks for the rest.
+    func turns(from database: Database) -> [Gemini.Turn] {
+        let turns = conversation.turns.map { $0.sent(by: job.userID, from: database) }
+        guard !begun.isEmpty else { return turns }
+        return turns + [Gemini.Turn(role: "model", content: begun), Gemini.Turn(role: "user", content: ReplyJob.goOn)]
+    }
+
+    private static let goOn = """
+        Continue your last answer exactly where it was cut off, in the same language and format. Answer with the rest alone: \
+        repeat nothing, and do not mention the cut.
+        """
 
     /// The room's instruction, and the summary that stands in for what is left out.
     var instruction: String? {
@@ -61,8 +76,12 @@ struct ReplyJob: Decodable {
     var provenance: Provenance {
         Provenance(
             from: conversation.turns.first?.id, count: conversation.turns.count, summary: conversation.summaryID,
-            tokens: conversation.tokens + (instruction?.utf8.count ?? 0) / 4, attempts: job.attempts, model: model)
+            tokens: conversation.tokens + begunTokens + (instruction?.utf8.count ?? 0) / 4, attempts: job.attempts,
+            model: model)
     }
+
+    /// Of the text that it continues, estimated as `Conversation.textEstimate` does.
+    var begunTokens: Int { begun.utf8.count / 4 }
 
     struct Provenance: Encodable {
         let from: ID?
@@ -85,6 +104,8 @@ struct FinishedReply {
     var job: Job { reply.job }
     /// Whether it ends with the longest text of all its attempts.
     var keepsPartialText: Bool { failure?.keepsPartialText ?? false }
+    /// The tokens of all of its text; nil where Gemini has not counted.
+    var textTokens: Int? { stream.textTokens.map { reply.begunTokens + $0 } }
 }
 
 /// How many replies ended in which way.

@@ -99,17 +99,23 @@ struct ReplyQueue {
             ), begun as (
                 update messages m set status = 'running', attempt = m.attempt + 1 from claimed c
                 where m.user_id = c.user_id and m.chatroom_id = c.lane and m.id = c.id and m.status in ('queued', 'running')
-                returning m.id, m.branch
+                returning m.id, m.branch, m.content
             )
             select c.user_id, c.lane, c.id, c.attempts, extract(epoch from now() - c.started_at) as waited, p.tier, p.model,
-                r.system_instruction, coalesce(r.title, '') = '' as is_untitled, coalesce(b.branch, 0) as branch, h.conversation
+                r.system_instruction, coalesce(r.title, '') = '' as is_untitled, coalesce(b.branch, 0) as branch,
+                coalesce(b.content, '') as begun, h.conversation
             from claimed c
             left join begun b using (id)
             left join chatrooms r on r.user_id = c.user_id and r.id = c.lane
             left join users u on u.id = c.user_id
             cross join lateral (select \(User.tier) as tier, \(Plan.model("r.model")) as model offset 0) p
-            cross join lateral (\(Conversation.json(budget: budget.of("p.model", tier: "p.tier")))) h
+            cross join lateral (\(Conversation.json(budget: conversationBudget))) h
             """)
+    }
+
+    /// What a reply that continues another leaves of its budget to the conversation before it.
+    private var conversationBudget: SQL {
+        "greatest(0, \(budget.of("p.model", tier: "p.tier")) - coalesce(octet_length(b.content) / 4, 0))"
     }
 
     /// Lets those go on whose time to wait is over.
@@ -139,7 +145,7 @@ struct ReplyQueue {
                     \(replies.map(\.job.id))::uuid[], \(replies.map(\.text))::text[],
                     \(try replies.map { try json($0.failure) })::text[], \(replies.map(\.stream.modelVersion))::text[],
                     \(replies.map(\.stream.finishReason))::text[], \(try replies.map { try json($0.stream.usage) })::text[],
-                    \(replies.map(\.stream.textTokens))::int[], \(try replies.map { try json($0.reply.provenance) })::text[],
+                    \(replies.map(\.textTokens))::int[], \(try replies.map { try json($0.reply.provenance) })::text[],
                     \(replies.map(\.keepsPartialText))::bool[]
                 ) as e (user_id, lane, id, content, error, model, finish_reason, usage, tokens, provenance, keeps_partial)
             ), ours as (

@@ -118,6 +118,53 @@ struct AttachmentsTests {
         #expect(try database.row(Int.self, "select count(*) from attachments") == 1)
     }
 
+    @Test
+    func `An edit keeps the attachments that it lists, in their order, and all where it lists none`() throws {
+        let ids = try (0..<3).map { try backend.upload(Files.png, person, name: "\($0)") }
+        let question = try send("Look", ids).json["message"]["id"].text
+        try conversation.finish()
+        func edit(_ attachments: JSONValue?) throws -> Answer {
+            var body: [String: JSONValue] = ["content": "Look here"]
+            body["attachments"] = attachments
+            return try conversation.call("edit-message", question, body: .object(body))
+        }
+        let kept: [(JSONValue?, [String])] = [
+            (.array([.string(ids[2]), .string(ids[0])]), [ids[0], ids[2]]), ([], []), (nil, ids), (.null, ids),
+        ]
+        for (attachments, expected) in kept {
+            let edited = try edit(attachments)
+            #expect(edited.json["message"]["attachments"].list.map { $0["id"].text } == expected)
+            #expect(try conversation.shown()[0] == edited.json["message"])
+            try conversation.finish()
+        }
+        // What it had is there as before.
+        #expect(try conversation.call("get-message", question).json["attachments"].list.count == 3)
+        #expect(try database.row(Int.self, "select count(*) from attachments") == 3)
+    }
+
+    @Test
+    func `An edit takes no attachments but those of its message`() throws {
+        let mine = try backend.upload(Files.png, person)
+        let question = try send("Look", [mine]).json["message"]["id"].text
+        let reply = try conversation.ids().last
+        let (free, theirs) = (try backend.upload(Files.png, person), try backend.upload(Files.png, backend.signIn()))
+        let other = try backend.upload(Files.png, person)
+        #expect(try send("Another", [other]).status == 202)
+        try conversation.finish()
+        let before = try backend.database.dump()
+        for ids in [[free], [theirs], [other], [mine, other], [mine, mine], ["x"]] {
+            let answer = try conversation.call(
+                "edit-message", question,
+                body: ["content": "x", "attachments": .array(ids.map { .string($0) })])
+            expectProblem(answer, 422, "invalid", "\(ids)")
+            #expect(answer.json["errors"][0]["field"] == "attachments")
+        }
+        expectProblem(
+            try conversation.call("edit-message", reply, body: ["content": "x", "attachments": [.string(free)]]), 409,
+            "not_a_question")
+        #expect(try backend.database.dump() == before)
+    }
+
     // MARK: Deletion
 
     @Test

@@ -45,6 +45,12 @@ struct Conversation: @unchecked Sendable {
     /// The id of the new reply.
     func regenerate(_ reply: String) throws -> String { try made(call("regenerate-reply", reply)).reply }
 
+    /// The id of the new reply.
+    func `continue`(_ reply: String) throws -> String { try made(call("continue-reply", reply)).reply }
+
+    /// The reply's JSON once a worker has finished it.
+    func finished(_ reply: String) throws -> JSONValue { try backend.reply(reply, room, person) }
+
     private func made(_ answer: Answer) throws -> (question: String, reply: String) {
         guard answer.status == 202, let question = answer.json["message"]["id"].text,
             let reply = answer.json["reply"]["id"].text

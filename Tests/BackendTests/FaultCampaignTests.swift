@@ -47,7 +47,9 @@ struct FaultCampaignTests {
         let blocked = faults.filter { ["blocked", "safety"].contains($0.key) }.values.reduce(0, +)
         #expect((1...blocked).contains(failures.count), seed)
         for reply in failures {
-            let isNamed = reply.code == "safety_blocked" && reply.detail?.isEmpty == false && reply.retryable == "false"
+            let isNamed =
+                ["prompt_blocked", "safety_blocked"].contains(reply.code) && reply.detail?.isEmpty == false
+                && reply.retryable == "false"
             #expect(isNamed && reply.content.isEmpty, "\(seed): \(reply)")
         }
         #expect(replies.allSatisfy { ["done", "failed"].contains($0.status) }, seed)

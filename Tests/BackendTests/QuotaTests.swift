@@ -214,4 +214,30 @@ struct QuotaTests {
             ])
         try world.expectAgreement(used: 3)
     }
+
+    @Test
+    func `What is continued counts too, once for a repeated request, and is given back where nothing more comes`()
+        throws
+    {
+        let conversation = try Conversation(["LIMITS": "on", "PLAN_BASIC_MESSAGES_PER_DAY": "2"])
+        let world = try Quotas(conversation)
+        let sent = try conversation.send("one")
+        try conversation.settle()
+        try conversation.database.execute("update messages set finish_reason = 'MAX_TOKENS' where role = 'model'")
+        func go() throws -> Answer {
+            try conversation.call("continue-reply", sent.reply, headers: ["Idempotency-Key": "on"])
+        }
+        let made = try go()
+        #expect(made.status == 202 && made.json["quota"]["used"] == 2)
+        let repeated = try go()
+        #expect(repeated.body == made.body && repeated.header("Idempotent-Replay") == "true")
+        expectProblem(try conversation.call("continue-reply", sent.reply), 429, "daily_limit_reached")
+        let cancelled = try conversation.call("cancel-reply", made.json["reply"]["id"].text)
+        #expect(cancelled.json["status"] == "cancelled" && cancelled.json["content"] == made.json["reply"]["content"])
+        #expect(
+            try world.ledger().sorted() == [
+                "refund -1 cancelled", "reserve 1 continue", "reserve 1 message",
+            ])
+        try world.expectAgreement(used: 1)
+    }
 }

@@ -248,6 +248,39 @@ def a_blocked_prompt_has_no_candidates(version):
 
 
 @check
+def a_poisoned_message_blocks_every_later_call(version):
+    answer = types.Content(role="model", parts=[types.Part(text="x")])
+    for contents in ["[sandbox:poison]", [user("[sandbox:poison]"), answer, user("[sandbox:say] Hi")]]:
+        blocked = ask(version, contents)
+        assert not blocked.candidates and blocked.prompt_feedback.block_reason == types.BlockedReason.SAFETY
+    assert ask(version, "[sandbox:say] Hi").text == "Hi"
+
+
+@check
+def an_unreadable_file_is_refused_with_every_call(version):
+    answer = types.Content(role="model", parts=[types.Part(text="x")])
+    for media_type, message in [("image/png", "Unable to process input image"), ("application/pdf", "The document has no pages.")]:
+        file = types.Part.from_bytes(data=b"x [sandbox:unreadable] x", mime_type=media_type)
+        question = types.Content(role="user", parts=[file, types.Part(text="What is this?")])
+        for contents in [[question], [question, answer, user("Hi")]]:
+            error = failure(lambda: ask(version, contents))
+            assert (error.code, error.status) == (400, "INVALID_ARGUMENT") and message in error.message
+
+
+@check
+def a_cut_answer_goes_on_when_asked_to(version):
+    for prompt in ["[sandbox:max-tokens times=1][sandbox:say] abcdef", "[sandbox:finish reason=OTHER times=1][sandbox:say] abcdef"]:
+        prompt += f" {uuid.uuid4()}"  # calls with the same message are counted
+        chunks, error = stream(version, prompt)
+        assert error is None and chunks[-1].candidates[0].finish_reason != types.FinishReason.STOP
+        cut = text_of(chunks)
+        turns = [user(prompt), types.Content(role="model", parts=[types.Part(text=cut)]), user("Continue, please.")]
+        rest = ask(version, turns)
+        assert rest.candidates[0].finish_reason == types.FinishReason.STOP
+        assert cut and cut + rest.text == prompt.split("[sandbox:say] ")[1]
+
+
+@check
 def a_filter_can_cut_a_stream(version):
     for name, reason in [("safety", types.FinishReason.SAFETY), ("recitation", types.FinishReason.RECITATION)]:
         chunks, error = stream(version, f"[sandbox:{name}]")

@@ -122,6 +122,20 @@ def test_a_reply_that_cannot_be_had_says_why_and_may_be_asked_for_again(person):
     expect(person.replies.first).to_contain_text("This answer comes from the sandbox")
 
 
+def test_a_reply_that_was_cut_off_says_so_and_goes_on_at_one_click(person):
+    text = f"One two three four five six {new_number()}"  # it counts those that are the same
+    reply = person.asks(f"[sandbox:max-tokens times=1] [sandbox:say] {text}")
+    person.sees("The reply reached its length limit.", within=reply)
+    assert text.startswith(reply.locator(".body").inner_text()) and "six" not in reply.inner_text()
+    person.looks("cut-off")
+    person.presses("Continue", within=reply)
+    expect(person.replies).to_have_count(1)
+    expect(person.replies.first.locator(".body")).to_have_text(text)
+    person.sees("2 / 2")
+    expect(person.page.get_by_role("button", name="Continue", exact=True)).to_have_count(0)
+    expect(person.page.get_by_text("length limit")).to_have_count(0)
+
+
 @pytest.mark.parametrize("device", ["desktop"])
 def test_several_messages_at_once_are_answered_in_their_order(person):
     person.asks("Zero")

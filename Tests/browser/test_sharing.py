@@ -89,6 +89,21 @@ def test_files_are_attached_by_button_paste_and_drop(person):
     expect(sent).to_have_text(["green.png", "paper.pdf"])
 
 
+def test_a_file_that_cannot_be_read_is_left_out_by_an_edit(person):
+    bad = png() + b"[sandbox:unreadable]"
+    person.page.evaluate(bring, ["main", "drop", [file("bad.png", "image/png", bad), file("good.png", "image/png", png())]])
+    expect(person.page.locator(".composer .attachments li")).to_have_count(2)
+    expect(person.page.locator(".composer [aria-busy=true]")).to_have_count(0)
+    person.sends("What is this?")
+    person.sees("Gemini cannot read an attached file.", exact=False)
+    person.presses("Edit", within=person.questions.first)
+    person.presses("Remove bad.png", within=person.questions.first)
+    person.looks("editing-files")
+    person.presses("Ask this instead")
+    expect(person.replies.first).to_contain_text("This answer comes from the sandbox")
+    expect(person.questions.first.locator(".attachments li")).to_have_text(["good.png"])
+
+
 @pytest.mark.parametrize("device", ["desktop"])
 def test_a_file_that_is_not_what_it_says_is_refused_in_words(person):
     person.expects(415)

@@ -35,8 +35,9 @@ class Conversation {
         this.composer = new Composer(id, { send: (content, attachments) => this.#send(content, attachments), stop: () => this.#stop() });
         this.list = new MessageList({
             earlier: () => this.#loadEarlier().catch(noticeProblem),
-            edit: (view, content) => this.#ask(view, (key) => patch(`${this.path}/${view.message.id}`, { content }, { key })),
+            edit: (view, content, attachments) => this.#ask(view, (key) => patch(`${this.path}/${view.message.id}`, { content, attachments }, { key })),
             regenerate: (view) => this.#ask(view, (key) => post(`${this.path}/${view.message.id}/regenerate`, undefined, { key })),
+            continue: (view) => this.#ask(view, (key) => post(`${this.path}/${view.message.id}/continue`, undefined, { key })),
             choose: (message) => this.#choose(message),
         });
         this.following = new Following(id, this.list, (isReplying) => this.#replying(isReplying));

@@ -7,7 +7,7 @@ import { renderMarkdown } from './markdown.js';
 import { modelName } from './models.js';
 
 export class MessageView {
-    /** @param on What can be done with it: edit(view, content), regenerate(view), choose(id). */
+    /** @param on What can be done with it: edit(view, content, ids of the attachments that stay), regenerate(view), continue(view), choose(id). */
     constructor(message, on) {
         this.on = on;
         this.element = h('li', { class: `message of-${message.role}`, tabindex: -1 });
@@ -44,7 +44,9 @@ export class MessageView {
         return renderMarkdown(text, this.body);
     }
 
-    #state({ role, status, error }) {
+    #state({ role, status, error, finish_reason }) {
+        if (status === 'done' && finish_reason === 'max_tokens') return [h('span', { class: 'state' }, 'The reply reached its length limit.')];
+        if (status === 'done' && finish_reason === 'other') return [h('span', { class: 'state' }, 'The reply was cut off.')];
         if (status === 'sending') return [h('span', { class: 'state' }, 'Sending…')];
         if (status === 'cancelled') return [h('span', { class: 'state' }, 'Stopped')];
         if (status === 'failed') return [h('span', { class: 'state is-bad' }, icon('alert'), error?.detail ?? 'No reply came.')];
@@ -56,6 +58,7 @@ export class MessageView {
         const { role, model, usage, siblings, completed_at } = message;
         const about = role === 'model' && model && [modelName(model), usage && `${usage.total_tokens} tokens`].filter(Boolean).join(' · ');
         return [
+            isCutOff(message) && h('button', { type: 'button', class: 'quiet', onclick: () => this.on.continue(this) }, 'Continue'),
             siblings && this.#siblings(siblings),
             message.content && iconButton('copy', 'Copy', ({ currentTarget }) => this.#copy(currentTarget)),
             role === 'user' && iconButton('pencil', 'Edit', () => this.#edit()),
@@ -85,10 +88,17 @@ export class MessageView {
         const done = () => { this.update(this.message); this.element.querySelector('[aria-label=Edit]')?.focus(); };
         const field = h('textarea', { 'aria-label': 'Your message', maxlength: 32_000, rows: Math.min(12, this.message.content.split('\n').length + 1) });
         field.value = this.message.content;
+        const all = this.message.attachments ?? [];
+        const kept = new Set(all);
+        const files = all.map((file) => {
+            const item = h('li', {}, icon('file'), h('span', {}, file.name || 'File'),
+                iconButton('close', `Remove ${file.name || 'file'}`, () => { kept.delete(file); item.remove(); field.focus(); }));
+            return item;
+        });
         const submit = (event) => {
             event.preventDefault();
             const content = field.value.trim();
-            if (content && content !== this.message.content) this.on.edit(this, content);
+            if (content && (content !== this.message.content || kept.size < all.length)) this.on.edit(this, content, [...kept].map(({ id }) => id));
             else done();
         };
         this.body.replaceChildren(h('form', {
@@ -97,8 +107,15 @@ export class MessageView {
                 if (event.key === 'Escape') done();
                 if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) submit(event);
             },
-        }, field, h('div', { class: 'actions' }, h('button', { type: 'button', class: 'quiet', onclick: done }, 'Cancel'), h('button', { class: 'primary' }, 'Ask this instead'))));
+        }, field, files.length > 0 && h('ul', { class: 'attachments', 'aria-label': 'Attachments' }, files), h('div', { class: 'actions' }, h('button', { type: 'button', class: 'quiet', onclick: done }, 'Cancel'), h('button', { class: 'primary' }, 'Ask this instead'))));
         this.foot.replaceChildren();
         field.focus();
     }
+}
+
+/** Whether a reply ended before its end, but not because of what it said: then the rest can be had. */
+function isCutOff({ role, content, status, finish_reason }) {
+    if (role !== 'model' || !content) return false;
+    if (status === 'done') return ['max_tokens', 'other'].includes(finish_reason);
+    return status === 'cancelled' || status === 'failed' && !['safety', 'recitation'].includes(finish_reason);
 }

@@ -1,6 +1,10 @@
 import Common
 
-struct NewMessage: Decodable { let content: Content }
+struct NewMessage: Decodable {
+    let content: Content
+    /// Of the attachments of the message that is replaced, those that stay; nil: all.
+    let attachments: AttachmentIDs?
+}
 
 struct Edited: AsksForReply {
     /// NULL where there is no such message of the caller's.
@@ -8,21 +12,43 @@ struct Edited: AsksForReply {
     /// NULL where nothing was made.
     let question: ID?
     let reply: ID?
-    /// The time of both, as JSON.
+    /// Whether the message that is replaced has all attachments that are to stay.
+    let hasThem: Bool?
+    /// Their times, as JSON. The reply's is not in what was kept by an older program.
     let at: String?
+    let repliedAt: String?
     let siblings: String?
-    /// Those of the message that is replaced, as JSON; NULL where it has none.
+    /// Those that stay, as JSON; NULL where there are none.
     let attachments: String?
+
+    enum CodingKeys: String, CodingKey {
+        case role, question, reply, at, siblings, attachments
+        case hasThem = "has_them"
+        case repliedAt = "replied_at"
+    }
 }
 
 func edit(_ id: ID, in room: ID, _ new: NewMessage, caller: Caller, once: Once) -> SQL {
     let asking: SQL = """
         select 1 as number, o.user_id, o.chatroom_id, o.original, o.attachments, q.*, message_arrives(o.user_id, o.chatroom_id)
-        from old o join users u on u.id = o.user_id cross join lateral (\(Quota.asking)) q where o.role = 'user'
+        from old o join users u on u.id = o.user_id cross join lateral (\(Quota.asking)) q
+        where o.role = 'user' and o.has_them
         """
+    let (attachments, hasThem): (SQL, SQL) =
+        new.attachments.map(\.ids).map { ids in
+            (
+                """
+                (
+                    select array_agg(x.id order by x.number) from unnest(m.attachments) with ordinality x (id, number)
+                    where x.id = any(\(ids)::uuid[])
+                )
+                """, "\(ids)::uuid[] <@ coalesce(m.attachments, '{}')"
+            )
+        } ?? ("m.attachments", "true")
     return """
         with caller as (\(caller.live) and \(once.isFirst)), old as (
-            select m.user_id, m.chatroom_id, m.role, m.attachments, coalesce(m.variant_of, m.id) as original
+            select m.user_id, m.chatroom_id, m.role, coalesce(m.variant_of, m.id) as original,
+                \(attachments) as attachments, \(hasThem) as has_them
             from caller join \(Message.found(id, in: room))
         ), \(Quota.counted(asking)), new as (
             select a.user_id, a.chatroom_id, a.original, a.attachments, a.day, f.*,
@@ -42,7 +68,8 @@ func edit(_ id: ID, in room: ID, _ new: NewMessage, caller: Caller, once: Once) 
         ), reserved as (
             \(Quota.reserve("edit", for: "new"))
         ), edited as (
-            select o.user_id, o.role, n.first as question, n.reply, to_json(n.at)::text as at, n.siblings::text as siblings,
+            select o.user_id, o.role, o.has_them, n.first as question, n.reply, to_json(n.at)::text as at,
+                to_json(n.at + \(Message.replyDelay))::text as replied_at, n.siblings::text as siblings,
                 case when o.attachments is not null
                     then \(Attachment.list("o.attachments", of: "o.user_id"))::text end as attachments\(Quota.columns)
             from old o left join counted a on true left join new n on true
@@ -65,6 +92,9 @@ serve { request, database in
         guard role == "user" else {
             throw Problem(409, "not_a_question", "This message is a reply; only the user's own can be edited.")
         }
+        guard edited.row.hasThem ?? false else {
+            throw Problem.invalid("attachments", "must be of the message's own attachments")
+        }
         Doorbell.bell.ring()
         return edited
     } as: { edited in
@@ -74,7 +104,7 @@ serve { request, database in
         else { throw Problem.notFound }
         let message = Message.question(
             question, in: room, content: new.content.text, at: at, siblings: siblings, attachments: edited.attachments)
-        let json = Message.queuedReply(reply, in: room, at: at)
+        let json = Message.queuedReply(reply, in: room, at: edited.repliedAt ?? at)
         return .json(
             "{\"message\":\(message),\"reply\":\(json),\"quota\":\(quota.json)}", status: 202,
             headers: [("Location", "/chatroom/\(room)/message/\(reply)")] + quota.headers)

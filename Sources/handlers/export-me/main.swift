@@ -33,9 +33,8 @@ func lines(of user: ID) -> SQL {
     union all
     select row_to_json(j)::text from (
         select 'message' as type, m.id, m.chatroom_id, m.branch, m.variant_of, m.role,
-            case m.status when 'running' then partial_text(m.user_id, m.id, m.attempt) else m.content end as content,
-            m.status, m.error, m.model, m.finish_reason, m.usage, m.tokens, m.provenance, m.attachments, m.created_at,
-            m.completed_at
+            \(Message.content) as content, m.status, m.error, m.model, \(Message.finishReason) as finish_reason, m.usage,
+            m.tokens, m.provenance, m.attachments, \(Message.createdAt) as created_at, m.completed_at
         from messages m where m.user_id = \(user) order by m.chatroom_id, m.id
     ) j
     union all

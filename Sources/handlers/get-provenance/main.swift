@@ -6,7 +6,8 @@ struct Found: Decodable {
     let json: String
 }
 
-/// What the reply `m` was given, from its branch: all that was sent of the conversation, without what failed.
+/// What the reply `m` was given, from its branch: all that was sent of the conversation, without what failed. Older replies were
+/// given the questions of failed ones too, as the number of messages tells that is kept.
 let provenance: SQL = """
     (select row_to_json(j) from (select
         m.model, (
@@ -15,12 +16,18 @@ let provenance: SQL = """
             where s.user_id = m.user_id and s.chatroom_id = m.chatroom_id and s.id = (m.provenance ->> 'summary')::uuid
         ) as summary,
         coalesce((
-            select json_agg(g.id order by g.id)
+            select case
+                when count(*) = (m.provenance ->> 'count')::int and bool_or(g.id = r.oldest) then json_agg(g.id order by g.id)
+                else json_agg(g.id order by g.id) filter (where not g.is_unanswered)
+            end
             from (select m.user_id, m.chatroom_id, m.id, m.branch, (m.provenance ->> 'from')::uuid as oldest) r
             cross join lateral (
-                select m.id from messages m
-                where m.user_id = r.user_id and m.chatroom_id = r.chatroom_id and m.id >= r.oldest and m.id < r.id
-                    and \(Message.isSaid) and \(Message.isOn("r.branch"))
+                select m.id, m.is_unanswered from (
+                    select m.*, \(Message.isUnanswered) as is_unanswered from messages m
+                    where m.user_id = r.user_id and m.chatroom_id = r.chatroom_id and m.id >= r.oldest and m.id < r.id
+                        and \(Message.isOn("r.branch"))
+                ) m
+                where \(Message.isSaid)
             ) g
         ), '[]') as messages,
         m.provenance -> 'tokens' as tokens

@@ -33,7 +33,7 @@ serve { request, database in
             select row_to_json(j) from (select
                 h.chatroom_id, m.id as message_id, h.title,
                 search_snippet(left(coalesce(m.content, h.title), 16000), \(text)) as snippet,
-                coalesce(m.created_at, h.created_at) as created_at
+                coalesce(\(Message.createdAt), h.created_at) as created_at
             ) j
         ) as result
         from search s left join lateral (

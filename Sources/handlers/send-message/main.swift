@@ -9,10 +9,16 @@ struct Sent: AsksForReply {
     /// NULL where there is no such room of the caller's.
     let question: ID?
     let reply: ID?
-    /// The time of both, as JSON.
+    /// Their times, as JSON. The reply's is not in what was kept by an older program.
     let at: String?
+    let repliedAt: String?
     /// What `NewAttachments.listed` gives.
     let attachments: String?
+
+    enum CodingKeys: String, CodingKey {
+        case question, reply, at, attachments
+        case repliedAt = "replied_at"
+    }
 }
 
 /// One statement, so one transaction and one round trip: all of it happens or nothing. It does so for several messages at once.
@@ -57,7 +63,7 @@ func send(_ new: NewMessage, to room: ID, caller: Caller, once: Once) -> SQL {
             \(Quota.reserve("message"))
         ), sent as (
             select a.user_id, a.number as nth, a.question, a.reply,
-                to_json(a.at)::text as at\(Quota.columns)\(attachments.listed)
+                to_json(a.at)::text as at, to_json(a.at + \(Message.replyDelay))::text as replied_at\(Quota.columns)\(attachments.listed)
             from counted a
         ), kept as (\(once.keepEach("select user_id, row_to_json(sent), nth from sent")))
         select n.number, s.*\(Quota.isAsked("n.number")) from caller n left join sent s on s.nth = n.number
@@ -87,7 +93,7 @@ serve { request in
             }
             let message = Message.question(
                 question, in: room, content: new.content.text, at: at, attachments: sent.attachments)
-            let json = Message.queuedReply(reply, in: room, at: at)
+            let json = Message.queuedReply(reply, in: room, at: sent.repliedAt ?? at)
             return .json(
                 "{\"message\":\(message),\"reply\":\(json),\"quota\":\(quota.json)}", status: 202,
                 headers: [("Location", "/chatroom/\(room)/message/\(reply)")] + quota.headers)

@@ -31,7 +31,7 @@ serve { request, database in
                 from caller join \(Chatroom.found(room)) cross join (select clock_timestamp() as at offset 0) t
                 cross join lateral (
                     select coalesce(json_agg((
-                        select row_to_json(j) from (select m.role, m.content, m.created_at) j
+                        select row_to_json(j) from (select m.role, m.content, \(Message.createdAt) as created_at) j
                     ) order by m.id), '[]') as messages
                     from messages m
                     where m.user_id = r.user_id and m.chatroom_id = r.id and \(Message.isSaid)

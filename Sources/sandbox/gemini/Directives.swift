@@ -9,6 +9,7 @@
 ///     [sandbox:quota-daily]          429, used up for today (and, as Google does, with a RetryInfo that misleads)
 ///     [sandbox:bad-key]              400 API_KEY_INVALID
 ///     [sandbox:blocked]              200 without candidates: promptFeedback.blockReason SAFETY
+///     [sandbox:poison]               likewise, and so is every later call that still has this message in its `contents`
 ///     [sandbox:garbage]              200 with what is no JSON
 ///     [sandbox:drop]                 the connection closes without a byte
 ///
@@ -44,6 +45,12 @@
 ///     [sandbox:surrogate]            the first chunk's text ends with an escape that is half of an emoji
 ///     [sandbox:bytes]                the first chunk's text ends with two bytes that are no UTF-8
 ///     [sandbox:cut-event]            of the first chunk's JSON only the first half comes
+///
+/// A file whose bytes hold `[sandbox:unreadable]` is refused with every call that has it: 400 "The document has no pages." where
+/// it is a PDF, else "Unable to process input image."
+///
+/// Asked to go on (a last message that begins with "Continue" and has no directive, after an answer that was cut off), it gives
+/// the rest of that answer; the directives of the question apply, and it counts as a call with the same message.
 ///
 /// With `--faults` calls are treated as if one stood there that nobody wrote.
 ///
@@ -96,11 +103,11 @@ struct Directives {
     }
 
     private static let options: [String: [String]] = [
-        "blank": [], "finish": ["reason"], "stop-each": [], "tokens": ["count"], "framing": [], "surrogate": [],
-        "bytes": [], "cut-event": [], "error": ["code", "retry", "hint"], "quota-daily": [], "bad-key": [],
-        "blocked": [], "garbage": [], "drop": [],
+        "blank": [], "stop-each": [], "tokens": ["count"], "framing": [], "surrogate": [], "bytes": [], "cut-event": [],
+        "error": ["code", "retry", "hint"], "quota-daily": [], "bad-key": [], "blocked": [], "poison": [],
+        "garbage": [], "drop": [],
         "say": [], "long": ["bytes"], "checked": ["words"], "safety": [], "recitation": [], "max-tokens": [],
-        "empty": [], "thoughts": [],
+        "finish": ["reason"], "empty": [], "thoughts": [],
         "continuation": ["hops"], "slow": ["ms"], "hang": ["ms", "after"], "chunks": ["n", "ms"],
         "fragment": ["bytes"], "stream-error": ["shape", "code", "retry"], "truncate": ["end"], "reset": [],
     ]

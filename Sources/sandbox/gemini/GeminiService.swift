@@ -64,7 +64,7 @@ final class GeminiService: Sendable {
     ) throws {
         let input = try GenerateRequest.decode(request.body)
         try input.check(model: model)
-        let message = input.lastUserText
+        let message = (input.cutOff?.request ?? input).lastUserText
         let asked = try Directives(in: message)
         var directives = asked.areCounted ? asked.active(onCall: calls.next(message)) : asked
         if let fault = faults?.next() { try directives.add(fault) }

@@ -33,6 +33,20 @@ struct GenerateRequest: Decodable {
         contents?.last { $0.isUser }?.text ?? ""
     }
 
+    /// Whether a message stands in it with which every call is blocked.
+    var isPoisoned: Bool { (contents ?? []).contains { $0.isUser && $0.text.contains("[sandbox:poison") } }
+
+    /// The request whose answer was cut off and what was said of it, where this one asks for the rest.
+    var cutOff: (request: GenerateRequest, said: String)? {
+        let turns = contents ?? []
+        guard turns.count >= 3, let last = turns.last, last.isUser, last.text.hasPrefix("Continue"),
+            !last.text.contains("[sandbox:"), !turns[turns.count - 2].isUser, turns[turns.count - 3].isUser
+        else { return nil }
+        var request = self
+        request.contents = turns.dropLast(2)
+        return (request, turns[turns.count - 2].text)
+    }
+
     var promptTokens: Int {
         let all = (contents ?? []) + (systemInstruction.map { [$0] } ?? [])
         return all.flatMap { $0.parts ?? [] }.reduce(0) { sum, part in
@@ -89,6 +103,8 @@ struct InlineData: Decodable {
 
     let mimeType: String
     let bytes: Int
+    /// Whether it is to be refused.
+    let isUnreadable: Bool
 
     /// What Google counts with its standard resolutions (Gemini 3): of a PDF, for one page.
     var tokens: Int { mimeType == "application/pdf" ? 560 : 1_120 }
@@ -103,6 +119,7 @@ struct InlineData: Decodable {
             throw GoogleError.invalid("Invalid value at 'inline_data.data' (TYPE_BYTES), Base64 decoding failed")
         }
         bytes = data.count
+        isUnreadable = data.firstRange(of: Data("[sandbox:unreadable]".utf8)) != nil
     }
 }
 

@@ -22,13 +22,19 @@ struct Reply {
         self.model = model
         id = "sandbox-\(String(seed.number(for: String(number)), radix: 16))"
         promptTokens = request.promptTokens
-        isBlocked = directives["blocked"] != nil
+        isBlocked = directives["blocked"] != nil || request.isPoisoned
 
-        text =
+        func whole(_ request: GenerateRequest) throws -> String {
             try directives.literal
-            ?? directives["long"].map { longText(bytes: try $0.number("bytes")) }
-            ?? directives["checked"].map { checkedText(to: request, words: try $0.number("words", default: 40)) }
-            ?? answerText(to: request, model: model, seed: seed)
+                ?? directives["long"].map { longText(bytes: try $0.number("bytes")) }
+                ?? directives["checked"].map { checkedText(to: request, words: try $0.number("words", default: 40)) }
+                ?? answerText(to: request, model: model, seed: seed)
+        }
+        text = try whole(request)
+        if let (question, said) = request.cutOff {
+            let rest = try whole(question).utf8
+            if rest.starts(with: said.utf8) { text = String(decoding: rest.dropFirst(said.utf8.count), as: UTF8.self) }
+        }
         try continueText(from: request.continuationToken, by: directives["continuation"])
         if directives["thoughts"] != nil {
             thought = "**Reading the message**\n\nThe sandbox does not think; this part only looks as if it did.\n"

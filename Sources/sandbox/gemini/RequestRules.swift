@@ -91,7 +91,11 @@ extension InlineData {
             pictures.contains(mimeType) || mimeType == "application/pdf"
             || ["text/", "audio/", "video/"].contains(where: mimeType.hasPrefix)
         guard isTaken else { throw GoogleError.invalid("Unsupported MIME type: \(mimeType)") }
-        guard bytes > 0 else { throw GoogleError.invalid("Unable to process input image. Please retry or report.") }
+        guard bytes > 0, !isUnreadable else {
+            let isDocument = mimeType == "application/pdf"
+            throw GoogleError.invalid(
+                isDocument ? "The document has no pages." : "Unable to process input image. Please retry or report.")
+        }
     }
 }
 

@@ -11,7 +11,7 @@ struct BadInputTests {
     let room: String
     let session: String
     let question: String
-    /// It is finished, as those have to be that are regenerated.
+    /// It is finished, as those have to be that are regenerated, and cut off, as those that are continued.
     let reply: String
 
     init() throws {
@@ -21,7 +21,11 @@ struct BadInputTests {
         session = try #require(try Forged(person.token).claims["sid"].text)
         reply = try backend.post("Hello", room, person)
         let database = backend.database.connect()
-        try database.execute("with job as (delete from jobs) update messages set status = 'done'")
+        try database.execute(
+            """
+            with job as (delete from jobs)
+            update messages set status = 'done', content = 'Half', finish_reason = 'MAX_TOKENS' where role = 'model'
+            """)
         try database.execute("update users set password_hash = \(try Password.hash("correct horse"))")
         question = try #require(try database.row(String.self, "select id from messages where role = 'user'"))
     }
@@ -79,7 +83,8 @@ struct BadInputTests {
         ] + withRoom
     static let withRoom = ["get-chatroom", "update-chatroom", "send-message", "list-messages"] + withMessage
     static let withMessage = [
-        "get-message", "edit-message", "choose-message", "regenerate-reply", "cancel-reply", "get-provenance",
+        "get-message", "edit-message", "choose-message", "regenerate-reply", "continue-reply", "cancel-reply",
+        "get-provenance",
         "stream-reply",
     ]
 
@@ -256,7 +261,7 @@ struct BadInputTests {
         expectProblem(try call(endpoint, token: person.token, raw: body), 401, "session_ended")
         try database.execute("delete from sessions")
         expectProblem(try call(endpoint, token: person.token, raw: body), 401, "session_ended")
-        let made = ["send-message": 2, "edit-message": 2, "regenerate-reply": 1][endpoint] ?? 0
+        let made = ["send-message": 2, "edit-message": 2, "regenerate-reply": 1, "continue-reply": 1][endpoint] ?? 0
         #expect(try database.row(Int.self, "select count(*) from messages") == 2 + made)
     }
 

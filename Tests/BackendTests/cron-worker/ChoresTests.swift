@@ -38,6 +38,30 @@ struct ChoresTests {
     }
 
     @Test
+    func `A title is of the first exchange that was answered, and a summary leaves out what failed`() throws {
+        let world = try World(["TITLES": "on", "CONTEXT_TOKENS": "500"])
+        let worker = try world.backend.worker()
+        let room = try untitledRoom(world)
+        #expect(try world.ask("[sandbox:poison] Words that are blocked", in: room)["status"] == "failed")
+        #expect(try world.ask("[sandbox:say] A visit to Lisbon", in: room)["status"] == "done")
+        try eventually("a title") { try title(world, room)?.contains("Lisbon") == true }
+        var number = 0
+        try eventually("a summary") {
+            number += 1
+            #expect(
+                try world.ask("Number \(number) " + String(repeating: "word ", count: 40), in: room)["status"] == "done"
+            )
+            try eventually("the end of all chores") { try world.jobs() == 0 }
+            return try world.database.row(Int.self, "select count(*) from summaries") ?? 0 > 0
+        }
+        let summing = try world.backend.gemini().requests().filter {
+            $0.body["systemInstruction"]["parts"][0]["text"].text?.hasPrefix("Sum up") == true
+        }
+        #expect(summing.isEmpty == false && summing.allSatisfy { !$0.turns[0].contains("blocked") })
+        withExtendedLifetime(worker) {}
+    }
+
+    @Test
     func `A title that somebody gave stays`() throws {
         let world = try World(["TITLES": "on"])
         let worker = try world.backend.worker()

@@ -9,9 +9,9 @@ struct FailuresTests {
     func `What another call would not change fails at once, with a reason for the user`() throws {
         // Each of the last four is held against the only key or model there is.
         let replies = try check([
-            ("[sandbox:blocked]", "safety_blocked"), ("[sandbox:safety]", "safety_blocked"),
+            ("[sandbox:blocked]", "prompt_blocked"), ("[sandbox:safety]", "safety_blocked"),
             ("[sandbox:recitation]", "recitation_blocked"), ("[sandbox:empty]", "too_long"),
-            ("[sandbox:error code=400]", "internal"),
+            ("[sandbox:error code=400]", "request_refused"),
         ])
         // The answer that was paid for without a word has its tokens stored.
         #expect(replies[3]["usage"]["output_tokens"].number ?? 0 >= 1_024)
@@ -32,7 +32,7 @@ struct FailuresTests {
             #expect(reply["error"]["code"].text == code, "\(message)")
             #expect(reply["error"]["detail"].text?.isEmpty == false, "\(message)")
             #expect(
-                ["quota", "safety_blocked"].contains { code.contains($0) } == false
+                ["quota", "blocked", "refused"].contains { code.contains($0) } == false
                     || reply["error"]["retryable"] == false)
             #expect(reply["completed_at"].text != nil)
             #expect(requests.filter { $0.turns.last == "user: \(message)" }.count == 1, "\(message)")

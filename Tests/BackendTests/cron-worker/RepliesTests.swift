@@ -46,7 +46,7 @@ struct RepliesTests {
                 ],
                 [
                     "user: [sandbox:say] A first answer — “quoted” 😀", "model: A first answer — “quoted” 😀",
-                    "user: [sandbox:error code=400]", "user: And then?",
+                    "user: And then?",
                 ],
             ])
         for request in requests {

@@ -75,6 +75,28 @@ struct GetProvenanceTests {
     }
 
     @Test
+    func `The question of a failed reply was not given, but it was to the older replies that say so`() throws {
+        let turns = try (1...3).map { try conversation.send("\($0)") }
+        try conversation.finish()
+        try conversation.database.execute(
+            "update messages set status = 'failed', content = '' where id = \(turns[1].reply)::uuid")
+        let (all, given) = (
+            [turns[0].question, turns[0].reply, turns[1].question, turns[2].question],
+            [turns[0].question, turns[0].reply, turns[2].question]
+        )
+        for ids in [given, all] {
+            try store(#"{"from":"\#(ids[0])","count":\#(ids.count),"tokens":9,"attempts":1}"#, turns[2].reply)
+            let provenance = try conversation.call("get-provenance", turns[2].reply).json
+            #expect(provenance["messages"].list.map(\.text) == ids)
+        }
+        // A reply that failed was given its own question.
+        try store(#"{"from":"\#(turns[0].question)","count":3,"tokens":9,"attempts":1}"#, turns[1].reply)
+        #expect(
+            try conversation.call("get-provenance", turns[1].reply).json["messages"].list.map(\.text)
+                == [turns[0].question, turns[0].reply, turns[1].question])
+    }
+
+    @Test
     func `Of a reply that has not begun there is nothing to tell`() throws {
         let sent = try conversation.send("Hello")
         let answer = try conversation.call("get-provenance", sent.reply)

@@ -21,8 +21,8 @@ struct SendMessageTests {
         #expect(answer.status == 202)
         let (message, reply) = (answer.json["message"], answer.json["reply"])
         let names: Set = [
-            "id", "chatroom_id", "role", "content", "status", "error", "model", "usage", "siblings", "attachments",
-            "created_at", "completed_at",
+            "id", "chatroom_id", "role", "content", "status", "error", "finish_reason", "model", "usage", "siblings",
+            "attachments", "created_at", "completed_at",
         ]
         #expect(message.names == names && reply.names == names)
         #expect(message["role"] == "user" && message["content"] == "Hello" && message["status"] == "done")
