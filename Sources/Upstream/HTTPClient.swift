@@ -44,12 +44,9 @@ public final class Transfer {
     private let upload: Upload?
     private var received: [UInt8] = []
     private var total = 0
-    /// Milliseconds of the limits, when it began and when something last came (monotonic), and for how long nothing came since the
-    /// first byte.
+    /// Milliseconds of the limits, and when it began (monotonic).
     private let (timeout, silence): (Int, Int)
     private let began = monotonicMilliseconds()
-    private var lastArrival: Int?
-    private var longestGap = 0
     fileprivate var onArrival: (() -> Void)?
     /// Set at the end; nil for an answer that came whole, of whatever status.
     public fileprivate(set) var failure: CURLcode?
@@ -104,9 +101,6 @@ public final class Transfer {
     }
 
     private func receive(_ bytes: UnsafeRawBufferPointer) -> Int {
-        let now = monotonicMilliseconds()
-        if let lastArrival { longestGap = max(longestGap, now - lastArrival) }
-        lastArrival = now
         total += bytes.count
         // Anything but the whole count makes libcurl give up with CURLE_WRITE_ERROR.
         guard !isTooLong else { return 0 }
@@ -118,12 +112,8 @@ public final class Transfer {
     /// Whether more came than is taken of any answer.
     public var isTooLong: Bool { total > Transfer.bodyLimit }
 
-    /// Whether it took all its time and something came all along, without a pause worth mentioning.
-    public var hasFlowed: Bool {
-        let now = monotonicMilliseconds()
-        guard let lastArrival, now - began >= timeout else { return false }
-        return max(longestGap, now - lastArrival) < min(silence, timeout / 4)
-    }
+    /// Whether it took all its time, and something came all along: that is more than the time for which it may be silent.
+    public var hasFlowed: Bool { total > 0 && timeout > silence && monotonicMilliseconds() - began >= timeout }
 
     /// A header of the answer, by its name in any case; of one that came twice, the last.
     public func header(_ name: String) -> String? { curl_get_header(easy, name).map { String(cString: $0) } }

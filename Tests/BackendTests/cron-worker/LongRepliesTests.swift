@@ -34,7 +34,7 @@ struct LongRepliesTests {
 
     @Test
     func `A model that still talks when all the time is up is not asked again, and what it said is kept`() throws {
-        let world = try World(["REPLY_TIMEOUT_SECONDS": "4"])
+        let world = try World(["REPLY_TIMEOUT_SECONDS": "4", "REPLY_SILENCE_SECONDS": "3"])
         let worker = try world.backend.worker()
         let message = "[sandbox:chunks n=400 ms=50][sandbox:long bytes=4000]"
         let least = try quickest(below: 1) {
@@ -42,7 +42,7 @@ struct LongRepliesTests {
             let reply = try world.ask(message, in: try world.backend.room(world.person))
             #expect(reply["status"] == "failed" && reply["error"]["code"] == "timeout")
             #expect(reply["content"].text?.isEmpty == false)
-            // A machine that stands still for a second makes it look silent, which is worth another try.
+            // A machine that stands still makes it look silent, which is worth another try.
             return Double(try world.backend.gemini().requests().count - before - 1)
         }
         #expect(least == 0)
