@@ -108,7 +108,7 @@ struct Chores {
                 select f.* from open_job_generations g cross join unnest('{title,summary}'::job_kind[]) k (kind)
                 cross join lateral (
                     select user_id, lane, id, run_at from jobs
-                    where generation = g.number and state = 'ready' and kind = k.kind
+                    where generation = g.number and state = 'ready' and kind <> 'reply' and kind = k.kind
                     order by run_at limit \(limit)::int for update skip locked
                 ) f order by f.run_at limit \(limit)::int
             ), claimed as (

@@ -5,7 +5,8 @@ import Synchronization
 /// What is done beside replies, on a thread and a connection of its own: the loop that makes replies waits for none of it.
 final class Upkeep: Sendable {
     private let isStopped = Atomic(false)
-    private let isBusy = Atomic(false)
+    /// At first too: the replies that wait are claimed before the loop says.
+    private let isBusy = Atomic(true)
     private let isRunning = Atomic(false)
 
     /// Milliseconds between two looks at what is to be done, and between two batches while replies are being made.
