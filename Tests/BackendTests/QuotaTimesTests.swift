@@ -123,7 +123,8 @@ extension QuotaTests {
     func `The next day begins at the first midnight of a later date, across the date line and where clocks change`()
         throws
     {
-        let database = try Backend().database.connect()
+        let backend = try Backend()
+        let database = backend.database.connect()
         for (ended, day, zone, expected) in [
             ("2026-12-01 00:00+00", "2026-11-30", "UTC", "2026-12-01 00:00+00"),
             ("2026-12-01 00:00+00", "2026-11-30", "Asia/Kolkata", "2026-12-01 18:30+00"),
@@ -142,6 +143,7 @@ extension QuotaTests {
                 "select next_usage_day(\(ended)::timestamptz, \(day)::date, \(zone)) = \(expected)::timestamptz")
             #expect(isSo == true, "\(ended) \(day) \(zone)")
         }
+        withExtendedLifetime(backend) {}
     }
 
     @Test
