@@ -14,13 +14,17 @@ struct FailedExchangesTests {
     }
 
     /// The file's type and its reply's error.
-    static let refused: [(what: String, file: [UInt8])] = [
-        (
-            "picture",
-            Files.png[..<33] + [0, 0, 0, 20] + "tEXt[sandbox:unreadable]".utf8 + [0, 0, 0, 0] + Files.png[33...]
-        ),
-        ("document", Files.pdf[..<9] + "%[sandbox:unreadable]\n".utf8 + Files.pdf[9...]),
-    ]
+    static let refused: [(what: String, file: [UInt8])] = [("picture", png), ("document", pdf)]
+    private static let mark = Array("[sandbox:unreadable]".utf8)
+    /// With the mark in a chunk of text behind the header, and in a comment.
+    private static let png: [UInt8] = {
+        let chunk: [UInt8] = [0, 0, 0, UInt8(mark.count)] + Array("tEXt".utf8) + mark + [0, 0, 0, 0]
+        return Array(Files.png[..<33]) + chunk + Array(Files.png[33...])
+    }()
+    private static let pdf: [UInt8] = {
+        let comment: [UInt8] = Array("%".utf8) + mark + Array("\n".utf8)
+        return Array(Files.pdf[..<9]) + comment + Array(Files.pdf[9...])
+    }()
 
     @Test(arguments: refused.indices)
     func `A file that is refused fails its own reply alone, says so, and is left out by an edit`(index: Int) throws {
