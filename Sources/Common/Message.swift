@@ -40,7 +40,8 @@ public enum Message {
             when m.finish_reason in ('STOP', 'MAX_TOKENS') then lower(m.finish_reason)
             when m.finish_reason in ('RECITATION', 'IMAGE_RECITATION') then 'recitation'
             when m.finish_reason in (
-                'SAFETY', 'BLOCKLIST', 'PROHIBITED_CONTENT', 'SPII', 'IMAGE_SAFETY', 'IMAGE_PROHIBITED_CONTENT') then 'safety'
+                'SAFETY', 'BLOCKLIST', 'PROHIBITED_CONTENT', 'SPII', 'IMAGE_SAFETY', 'IMAGE_PROHIBITED_CONTENT', 'MODEL_ARMOR',
+                'JAILBREAK') then 'safety'
             else 'other'
         end
         """
