@@ -6,10 +6,16 @@ import Glibc
 /// Nothing here is for use by several threads.
 public final class Database {
     private let conninfo: String
-    private let prepares: Bool
+    /// Nil until the first connection.
+    private var hosts: DatabaseHosts?
+    private var prepares: Bool
     private let timeout: Int
     private let connectTimeout: Int
     private var connection: DatabaseConnection?
+    /// Monotonic milliseconds at which another process got the slot of the connection.
+    private var yielded = 0
+    /// Whether a pooler stands between, as far as the last connection showed.
+    private var isPooled = false
     private var inTransaction = false
     /// What came for the statement that is run next.
     var ahead: Ahead?
@@ -23,7 +29,7 @@ public final class Database {
 
     /// - Parameters:
     ///   - conninfo: any form that libpq takes (its documentation, 34.1.1), several hosts included.
-    ///   - prepares: whether statements are prepared; false behind a transaction pooler.
+    ///   - prepares: whether statements are prepared; false behind a pooler that does not keep them.
     ///   - timeout: milliseconds after which a statement is given up.
     ///   - connectTimeout: milliseconds after which a new connection is, where that is less.
     public init(
@@ -38,6 +44,8 @@ public final class Database {
         setenv("PGTZ", "UTC", 1)
         setenv("PGDATESTYLE", "ISO", 1)
         setenv("PGCLIENTENCODING", "UTF8", 1)
+        // A server that is read-only, as after a failover, is of no use, unless the operator says so.
+        setenv("PGTARGETSESSIONATTRS", "read-write", 0)
     }
 
     /// All rows of a statement.
@@ -83,6 +91,12 @@ public final class Database {
     /// Ends the connection; the next statement opens another.
     public func close() { connection = nil }
 
+    /// Ends the connection because another process asked for its slot, and leaves that to it for a moment.
+    func yield() {
+        close()
+        yielded = monotonicMilliseconds()
+    }
+
     // MARK: Notifications
 
     /// The descriptor to wait on for notifications, while there is a connection.
@@ -91,10 +105,17 @@ public final class Database {
     /// Whether this connection hears `channel`: a new connection hears nothing.
     public func listens(to channel: String) -> Bool { connection?.channels.contains(channel) ?? false }
 
-    /// Asks for notifications on `channel`, a name of lower-case letters.
-    public func listen(to channel: String) throws {
-        try script("listen \(channel)")
-        connection?.channels.insert(channel)
+    /// Asks for notifications on `channel`, a name of lower-case letters. False behind a pooler, where they would come to other
+    /// clients: whoever waits has to look.
+    @discardableResult
+    public func listen(to channel: String) throws -> Bool {
+        guard prepares else { return false }
+        return try use { connection in
+            guard !connection.isPooled else { return false }
+            try connection.script("listen \(channel)")
+            connection.channels.insert(channel)
+            return true
+        }
     }
 
     /// Ends the notifications of all channels.
@@ -104,11 +125,11 @@ public final class Database {
         self.connection?.channels = []
     }
 
-    /// The payloads that have come since the last call. A connection found dead is closed.
-    public func notifications() -> [String] {
-        let payloads = connection?.notifications() ?? []
+    /// What has come since the last call, on whatever channel. A connection found dead is closed.
+    public func notifications() -> [Notification] {
+        let notifications = connection?.notifications() ?? []
         if connection?.isLost == true { close() }
-        return payloads
+        return notifications
     }
 
     // MARK: Statements
@@ -117,15 +138,21 @@ public final class Database {
     func run(_ statement: SQL) throws -> Result {
         if let ahead = takeAhead(statement) { return try ahead.result.get() }
         guard !statement.holdsNUL else { throw DatabaseError.mismatch("a value holds NUL") }
+        return try retrying { try prepares ? $0.runPrepared(statement) : $0.run(statement) }
+    }
+
+    /// Does something, and again on a new connection where nothing was done because of the old one.
+    private func retrying<Value>(_ body: (DatabaseConnection) throws -> Value) throws -> Value {
         do {
-            return try use { try prepares ? $0.runPrepared(statement) : $0.run(statement) }
-        } catch DatabaseError.refused("26000", _, _) where prepares && !inTransaction {
-            // A pooler gave us another server connection: the statement did not run.
-        } catch DatabaseError.refused("0A000", _, _) where prepares && !inTransaction {
-            // A migration changed the type of the result: it did not run either.
+            return try use(body)
+        } catch let error as DatabaseError where error.isOfConnection {
+            if prepares, isPooled, error.isOfPreparedStatement {
+                Log.error("the pooler keeps no prepared statements: PREPARED_STATEMENTS should be off")
+                prepares = false
+            }
+            if inTransaction { throw DatabaseError.lost("\(error)") }
         }
-        close()
-        return try use { try $0.runPrepared(statement) }
+        return try use(body)
     }
 
     /// Runs statements together, for each to be given to `ahead` before it is run: what they cost besides their work, they share. Nil
@@ -139,13 +166,14 @@ public final class Database {
             let merged = kinds.map { kind in SQL.merged(kind.map { statements[$0] }) }
             do {
                 let head = locking ? [Database.impatience] : []
-                guard let results = try use({ try $0.runTogether(head + merged) }) else { return false }
+                let results = try retrying { prepares ? try $0.runTogether(head + merged) : nil }
+                guard let results else { return false }
                 for (kind, result) in zip(kinds, results.dropFirst(head.count)) {
                     for (index, part) in zip(kind, kind.count == 1 ? [result] : result.split(into: kind.count)) {
                         came[index] = Ahead(statement: statements[index], result: .success(part))
                     }
                 }
-            } catch DatabaseError.refused {
+            } catch DatabaseError.refused(let state, _, _) where !DatabaseError.isTemporary(state) {
                 // One could not be prepared.
                 return false
             } catch {
@@ -186,16 +214,43 @@ public final class Database {
         guard connection != nil || !inTransaction else {
             throw DatabaseError.lost("the connection was lost in a transaction")
         }
-        let connection =
-            try self.connection
-            ?? DatabaseConnection(conninfo, prepares: prepares, timeout: timeout, connectTimeout: connectTimeout)
+        let connection = try self.connection ?? connect()
         self.connection = connection
         defer {
-            if connection.isLost { close() }
+            if connection.isLost || connection.isReadOnly && !inTransaction { close() }
             if let counted = connection.takeCounted() { standing = counted }
         }
         return try body(connection)
     }
+
+    private func connect() throws -> DatabaseConnection {
+        let deadline = monotonicMilliseconds() + connectTimeout
+        if ConnectionSlot.requests != nil, monotonicMilliseconds() - yielded < 10 { usleep(10_000) }
+        while true {
+            let slot = ConnectionSlot.requests == nil ? nil : try ConnectionSlot(until: deadline)
+            do {
+                var hosts = try self.hosts ?? DatabaseHosts(conninfo)
+                defer { self.hosts = hosts }
+                let connection = try hosts.connect(until: deadline) { server, share in
+                    try DatabaseConnection(server, prepares: prepares, timeout: timeout, until: share)
+                }
+                connection.slot = slot
+                isPooled = connection.isPooled
+                return connection
+            } catch DatabaseError.unavailable(let reason)
+                where slot != nil && reason.contains("53300") && monotonicMilliseconds() + 50 < deadline
+            {
+                // Postgres is not rid of a connection yet whose slot is free again.
+                usleep(50_000)
+            }
+        }
+    }
+}
+
+/// What Postgres told whoever listens to a channel.
+public struct Notification: Sendable {
+    public let channel: String
+    public let payload: String
 }
 
 extension SQL {

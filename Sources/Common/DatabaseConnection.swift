@@ -9,10 +9,16 @@ final class DatabaseConnection {
     /// Few, and found by looking at each: to hash the pieces takes longer.
     private var prepared: [Prepared] = []
     var channels: Set<String> = []
+    /// Counts this connection among those of all processes.
+    var slot: ConnectionSlot?
+    /// Whether a pooler stands between: what is set for the session, or listened to, would reach other clients.
+    private(set) var isPooled = false
     /// Whether it is of no more use.
     private(set) var isLost = false
     /// Whether the server has said that it ends it.
     private var isEnding = false
+    /// Whether only a server will do that takes writes (`target_session_attrs`).
+    private let isWriting: Bool
     /// Monotonic milliseconds of the last result.
     private var lastUse = 0
     /// How the limit stands that a statement counted on since this was last taken, and whether it was one too many.
@@ -23,10 +29,21 @@ final class DatabaseConnection {
     /// of the time of an insert). All of them reach a few rows by their keys, out of tables that may hold millions: none
     /// may read a table whole because it was small when the plan was made. Nor are they worth compiling, which what is
     /// ruled out would seem to be by its cost.
-    private static let planning = """
-        set plan_cache_mode = force_generic_plan; set jit = off; set enable_seqscan = off; set enable_hashjoin = off;
-        set enable_mergejoin = off
-        """
+    ///
+    /// A pooler's clients know another process than that which works for them.
+    private func setUp(until deadline: Int) throws {
+        let set = try send(until: deadline) {
+            PQsendQuery(
+                pointer,
+                """
+                select set_config(name, value, false) from (values
+                    ('plan_cache_mode', 'force_generic_plan'), ('jit', 'off'), ('enable_seqscan', 'off'),
+                    ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')) as planning (name, value)
+                where pg_backend_pid() = \(PQbackendPID(pointer))
+                """)
+        }
+        isPooled = set.count == 0
+    }
 
     private struct Prepared {
         let name: String
@@ -34,13 +51,19 @@ final class DatabaseConnection {
         var columns: [String]?
     }
 
-    /// Connects, for at most so many milliseconds. Where statements are not prepared, a transaction pooler may stand between,
-    /// and nothing is set for the session.
-    init(_ conninfo: String, prepares: Bool, timeout: Int, connectTimeout: Int) throws {
-        guard let pointer = PQconnectStart(conninfo) else { throw DatabaseError.unavailable("out of memory") }
-        self.pointer = pointer
+    /// Connects with libpq's `options`, until `deadline` (monotonic milliseconds). Where statements are not prepared, a pooler may
+    /// stand between, and nothing is set for the session.
+    init(_ options: [String: String], prepares: Bool, timeout: Int, until deadline: Int) throws {
+        let (keywords, values) = (options.keys.map { strdup($0) }, options.values.map { strdup($0) })
+        defer { for text in keywords + values { free(text) } }
+        let started = PQconnectStartParams(
+            keywords.map { UnsafePointer($0) } + [nil], values.map { UnsafePointer($0) } + [nil], 0)
+        guard let started else { throw DatabaseError.unavailable("out of memory") }
+        pointer = started
         self.timeout = timeout
-        let deadline = monotonicMilliseconds() + connectTimeout
+        isWriting = options["target_session_attrs"] == "read-write"
+        // With the SQLSTATE of a refusal.
+        PQsetErrorVerbosity(pointer, PQERRORS_VERBOSE)
         var state = PGRES_POLLING_WRITING
         while state != PGRES_POLLING_OK {
             let failed = PQstatus(pointer) == CONNECTION_BAD || state == PGRES_POLLING_FAILED
@@ -51,6 +74,7 @@ final class DatabaseConnection {
             }
             state = PQconnectPoll(pointer)
         }
+        PQsetErrorVerbosity(pointer, PQERRORS_DEFAULT)
         PQsetnonblocking(pointer, 1)
         PQsetNoticeReceiver(
             pointer,
@@ -58,7 +82,11 @@ final class DatabaseConnection {
                 guard let connection else { return }
                 Unmanaged<DatabaseConnection>.fromOpaque(connection).takeUnretainedValue().hear(notice)
             }, Unmanaged.passUnretained(self).toOpaque())
-        if prepares { try script(DatabaseConnection.planning) }
+        do {
+            if prepares { try setUp(until: deadline) }
+        } catch let error as DatabaseError {
+            throw DatabaseError.unavailable("\(error)")
+        }
         lastUse = monotonicMilliseconds()
     }
 
@@ -111,9 +139,13 @@ final class DatabaseConnection {
 
         let deadline = monotonicMilliseconds() + timeout
         var results: [Result]? = []
+        var failure: DatabaseError?
         for index in indices {
             let result = try receive(index, until: deadline)
-            if result.hasFailed { results = nil }
+            if result.hasFailed {
+                results = nil
+                failure = failure ?? result.error
+            }
             results?.append(result)
             // The mark between the results of two statements.
             PQgetResult(pointer).map { PQclear($0) }
@@ -125,22 +157,29 @@ final class DatabaseConnection {
         }
         guard PQexitPipelineMode(pointer) == 1 else { throw lost() }
         lastUse = monotonicMilliseconds()
+        if let failure, failure.isOfConnection {
+            isLost = true
+            throw failure
+        }
         return results
     }
 
     /// The number of a statement among the prepared.
     private func prepare(_ statement: SQL) throws -> Int {
         if let known = prepared.firstIndex(where: { $0.pieces == statement.pieces }) { return known }
-        let entry = Prepared(name: "s\(prepared.count)", pieces: statement.pieces, columns: nil)
-        _ = try send { PQsendPrepare(pointer, entry.name, statement.text, 0, nil) }
-        prepared.append(entry)
+        // Named after its text: behind a pooler that hands the server's connections round, it is never another one's statement.
+        let name = Sodium.base64url(Sodium.sha256(Array(statement.text.utf8)))
+        if !prepared.contains(where: { $0.name == name }) {
+            _ = try send { PQsendPrepare(pointer, name, statement.text, 0, nil) }
+        }
+        prepared.append(Prepared(name: name, pieces: statement.pieces, columns: nil))
         return prepared.count - 1
     }
 
     /// Sends one command and waits for its result until the time is up.
-    private func send(_ index: Int? = nil, _ command: () -> Int32) throws -> Result {
+    private func send(_ index: Int? = nil, until deadline: Int? = nil, _ command: () -> Int32) throws -> Result {
         guard command() == 1 else { throw lost() }
-        var last = try receive(index, until: monotonicMilliseconds() + timeout)
+        var last = try receive(index, until: deadline ?? monotonicMilliseconds() + timeout)
         // Of a script the failure counts, else the last result.
         while let next = PQgetResult(pointer) {
             let next = Result(pointer: next, columns: nil)
@@ -148,7 +187,11 @@ final class DatabaseConnection {
         }
         guard PQstatus(pointer) == CONNECTION_OK else { throw lost(PQresultErrorMessage(last.pointer)) }
         lastUse = monotonicMilliseconds()
-        if last.hasFailed { throw last.error }
+        if last.hasFailed {
+            let error = last.error
+            isLost = error.isOfConnection
+            throw error
+        }
         if isRefused { throw Problem.rateLimited(seconds: counted?.seconds ?? 1) }
         return last
     }
@@ -204,15 +247,23 @@ final class DatabaseConnection {
     /// The descriptor to wait on for notifications.
     var descriptor: Int32 { PQsocket(pointer) }
 
-    /// The payloads of notifications that have come since the last call.
-    func notifications() -> [String] {
+    /// What has come since the last call.
+    func notifications() -> [Notification] {
         isLost = PQconsumeInput(pointer) == 0
-        var payloads: [String] = []
-        while let notification = PQnotifies(pointer) {
-            payloads.append(String(cString: notification.pointee.extra))
-            PQfreemem(notification)
+        var notifications: [Notification] = []
+        while let came = PQnotifies(pointer) {
+            notifications.append(
+                Notification(
+                    channel: String(cString: came.pointee.relname), payload: String(cString: came.pointee.extra)))
+            PQfreemem(came)
         }
-        return payloads
+        return notifications
+    }
+
+    /// Whether the server has said since that its transactions are read-only now (`GUC_REPORT`, from Postgres 14 on).
+    var isReadOnly: Bool {
+        guard isWriting, let value = PQparameterStatus(pointer, "default_transaction_read_only") else { return false }
+        return strcmp(value, "on") == 0
     }
 
     /// Hears what a statement says besides its rows.
@@ -222,8 +273,9 @@ final class DatabaseConnection {
         }
         // PG_DIAG_SQLSTATE, PG_DIAG_MESSAGE_PRIMARY: see may_request.
         let state = field("C")
-        // Operator intervention: the server stops, its database is dropped, another of its processes crashed.
-        if state.hasPrefix("57P") { isEnding = true }
+        // Operator intervention: the server stops, its database is dropped, another of its processes crashed. Whatever else
+        // ends the connection, of the server's or a pooler's, is FATAL.
+        if state.hasPrefix("57P") || field("S") == "FATAL" || field("V") == "FATAL" { isEnding = true }
         guard ["RL000", "RL001"].contains(state), let standing = Standing(notice: field("M")) else { return }
         (counted, isRefused) = (standing, state == "RL001")
     }

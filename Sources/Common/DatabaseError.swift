@@ -14,16 +14,36 @@ public enum DatabaseError: Error {
         if case .refused(_, let constraint, _) = self { constraint } else { nil }
     }
 
-    /// Whether Postgres is away or too busy, so that the caller should come back: class 08 (connection), 53 (resources),
-    /// 57P0x (shutting down, starting), 57014 (timeout), 40001 and 40P01 (serialization, deadlock).
+    /// Whether Postgres is away, read-only or too busy, so that the caller should retry (PostgreSQL, appendix A): class 08
+    /// (connection), 25 (transaction state: 25006 is a read-only server), 40 (deadlock, conflict with recovery), 53 (resources),
+    /// 57 (operator intervention: shutdown, start, timeout) and 58 (system), 55P03 (lock timeout).
     public var isTemporary: Bool {
         switch self {
         case .unavailable, .lost: true
-        case .refused(let state, _, _):
-            state.hasPrefix("08") || state.hasPrefix("53") || state.hasPrefix("57P0")
-                || ["57014", "40001", "40P01"].contains(state)
+        case .refused(let state, _, _): DatabaseError.isTemporary(state)
         case .mismatch: false
         }
+    }
+
+    static func isTemporary(_ sqlState: String) -> Bool {
+        ["08", "25", "40", "53", "57", "58"].contains(sqlState.prefix(2)) || sqlState == "55P03"
+    }
+
+    /// Whether Postgres refused the statement for a reason that lies in the connection, so that nothing was done and a new
+    /// connection may do better: the server became read-only (25006), or a pooler left us in another client's failed transaction
+    /// (25P02), without our prepared statement (26000) or with one of the same name (42P05); the result has another type since a
+    /// migration (0A000).
+    var isOfConnection: Bool {
+        if case .refused(let state, _, _) = self {
+            ["25006", "25P02", "26000", "42P05", "0A000"].contains(state)
+        } else {
+            false
+        }
+    }
+
+    /// Whether that reason is that prepared statements are not where this client left them.
+    var isOfPreparedStatement: Bool {
+        if case .refused(let state, _, _) = self { ["26000", "42P05"].contains(state) } else { false }
     }
 
     /// Whether the values themselves are what Postgres does not take, today or tomorrow: class 22 (data) and 23

@@ -3,6 +3,11 @@ public enum Message {
     /// Where the worker tells of replies that changed; its payloads are their ids, with spaces between.
     public static let channel = "replies"
 
+    /// The replies that notifications tell of. Others, on other channels, are not for us.
+    public static func ids(in notifications: [Notification]) -> [String] {
+        notifications.filter { $0.channel == channel }.flatMap { $0.payload.split(separator: " ").map(String.init) }
+    }
+
     /// The answer's JSON, of the table `messages` under the name `m`. While a reply runs its content is what has come so far.
     public static let json: SQL = """
         (select row_to_json(j) from (select

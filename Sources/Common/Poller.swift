@@ -26,6 +26,9 @@ public final class Poller {
         epoll_ctl(self.descriptor, EPOLL_CTL_ADD, descriptor, &event)
     }
 
+    /// Watches a descriptor no longer.
+    public func unwatch(_ descriptor: Int32) { epoll_ctl(self.descriptor, EPOLL_CTL_DEL, descriptor, nil) }
+
     /// Of a descriptor that is watched for the other side's going: also tell when it takes more, or no longer.
     public func watch(_ descriptor: Int32, forRoom: Bool) {
         var event = epoll_event()

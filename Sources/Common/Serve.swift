@@ -34,6 +34,8 @@ private struct Server {
     private var held: [Int32: Held] = [:]
     /// Monotonic milliseconds at which the held requests are looked at, notified or not.
     private var nextLook = 0
+    /// Whether this process hears of others that need a connection: while it has one, and nothing to do.
+    private var hearsRequests = false
     /// How many are held at most: each has a descriptor, and some are needed for the rest.
     private let capacity: Int = {
         var limit = rlimit()
@@ -100,12 +102,16 @@ private struct Server {
     /// Waits until something is ready, and sees to the held requests; the descriptors that are ready.
     @discardableResult
     private mutating func waitForNews(_ poller: Poller) -> [Int32] {
+        hearRequests(poller)
         guard !held.isEmpty else {
             let hasToGive = database.descriptor != nil || Doze.isPossible
             let ready = poller.wait(milliseconds: hasToGive ? Settings.idleSeconds * 1_000 : -1)
             if ready.isEmpty {
                 database.close()
                 Doze.begin()
+            }
+            if let requests = ConnectionSlot.requests, ready.contains(requests), ConnectionSlot.takeRequest() {
+                database.yield()
             }
             _ = news(among: ready)
             return ready
@@ -133,16 +139,24 @@ private struct Server {
         return ready
     }
 
+    private mutating func hearRequests(_ poller: Poller) {
+        guard let requests = ConnectionSlot.requests else { return }
+        let isIdle = held.isEmpty && database.descriptor != nil
+        guard isIdle != hearsRequests else { return }
+        if isIdle { poller.watch(requests, exclusively: true) } else { poller.unwatch(requests) }
+        hearsRequests = isIdle
+    }
+
     /// What Postgres has to tell, if it is among those that are ready.
     private func news(among ready: [Int32]) -> Set<String> {
         guard let descriptor = database.descriptor, ready.contains(descriptor) else { return [] }
-        return Set(database.notifications().flatMap { $0.split(separator: " ").map(String.init) })
+        return Set(Message.ids(in: database.notifications()))
     }
 
     private mutating func listen() {
-        guard Settings.preparedStatements, !database.listens(to: Message.channel) else { return }
+        guard !database.listens(to: Message.channel) else { return }
         do {
-            try database.listen(to: Message.channel)
+            guard try database.listen(to: Message.channel) else { return }
             // What happened before we listened was not heard.
             for descriptor in held.keys { resume(descriptor, isOver: false) }
         } catch {

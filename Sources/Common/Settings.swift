@@ -6,13 +6,17 @@ import Glibc
 public enum Settings {
     /// Where Postgres is, in every form that libpq takes; empty leaves it to the `PG…` variables.
     public static let databaseURL = text("DATABASE_URL", default: "")
-    /// `off` behind a pooler that hands out a server connection by transaction (PgBouncer before 1.21).
+    /// `off` behind a pooler that keeps no prepared statements (PgBouncer before 1.21, by transaction).
     public static let preparedStatements = choice("PREPARED_STATEMENTS", ["on", "off"]) == "on"
     /// Milliseconds until a statement is given up, cancelled, and answered with 503.
     public static let statementTimeout = number("STATEMENT_TIMEOUT_MS", default: 5_000, in: 100...600_000)
-    /// Milliseconds until a connection that Postgres does not take up is given up. Below the second that a caller may have to
-    /// wait for the news that Postgres is away.
+    /// Milliseconds until a connection that Postgres does not take up is given up; several hosts share them. Below the second
+    /// that a caller may have to wait for the news that Postgres is away.
     public static let connectTimeout = number("CONNECT_TIMEOUT_MS", default: 900, in: 100...60_000)
+    /// How many connections the handlers of this host have together at most; 0: as many as they like. They count by means of a
+    /// FIFO, without which there is no limit.
+    static let connections = number("CONNECTIONS", default: 0, in: 0...100_000)
+    static let connectionsFIFO = text("CONNECTIONS_FIFO", default: "")
     /// How many of the requests that wait for a process it begins together at most.
     public static let requestsTogether = number("REQUESTS_TOGETHER", default: 16, in: 1...64)
     /// Seconds after which an idle process closes its connection.
@@ -129,7 +133,7 @@ public enum Settings {
 
     /// Reads what every handler depends on, so that a bad value shows at the start and not in the first request.
     public static func check() {
-        _ = (databaseURL, preparedStatements, statementTimeout, connectTimeout, requestsTogether)
+        _ = (databaseURL, preparedStatements, statementTimeout, connectTimeout, requestsTogether, connections)
         _ = (idleSeconds, tokenKeys)
         _ = (accessTokenSeconds, sessionSeconds, otpDelivery, otpResendSeconds, model, models, doorbell, logLevel)
         _ = (

@@ -163,17 +163,20 @@ final class Worker {
 
     /// Hears what was cancelled and what is held back. Where notifications can't be had, it looks for itself.
     private func hear(_ now: Int) throws {
-        if Settings.preparedStatements, !database.listens(to: "cancelled") {
-            try database.listen(to: "cancelled")
+        if !database.listens(to: "cancelled"), try database.listen(to: "cancelled") {
             try database.listen(to: "holds")
             nextLook = 0
         }
-        for payload in database.notifications() {
-            if let id = ID(payload) { calls.drop([id]) } else { try calls.routes.learn() }
+        for notification in database.notifications() {
+            switch notification.channel {
+            case "cancelled": if let id = ID(notification.payload) { calls.drop([id]) }
+            case "holds": try calls.routes.learn()
+            default: break
+            }
         }
         if now >= nextLook {
             if !calls.isEmpty { calls.drop(try queue.lost(of: calls.jobs)) }
-            nextLook = now + (Settings.preparedStatements ? 5_000 : 200)
+            nextLook = now + (database.listens(to: "cancelled") ? 5_000 : 200)
         }
     }
 

@@ -17,14 +17,22 @@ public final class Postgres: @unchecked Sendable {
     private static let script = """
         set -euo pipefail
         . bin/lib/postgres.sh
-        root=$1 folder=$2
-        shift 2
+        root=$1 folder=$2 primary=$3
+        shift 3
         ended() { [[ $stopped ]] || rm -rf "$root"; }
+        copy_cluster() {
+            install -d -m 700 ${as_postgres:+-o postgres -g postgres} "$folder/data"
+            (
+                exec {data}<"$folder/data"
+                cd /
+                exec setpriv "${as_postgres[@]}" "$(postgres_bin)/pg_basebackup" -D "/proc/self/fd/$data" -h "$primary" -U postgres -R -c fast
+            )
+        }
         stopped=
         trap ended EXIT
         trap '' HUP INT TERM
         if [[ ! -d $folder/data ]]; then
-            make_cluster "$folder/data" >>"$folder/log" 2>&1
+            if [[ $primary ]]; then copy_cluster; else make_cluster "$folder/data"; fi >>"$folder/log" 2>&1
             install -d -m 700 ${as_postgres:+-o postgres -g postgres} "$folder/sockets"
         fi
         run_postgres "$folder/data" "$folder/sockets" max_connections=300 "$@" >>"$folder/log" 2>&1 </dev/null &
@@ -39,6 +47,7 @@ public final class Postgres: @unchecked Sendable {
 
     private let folder: String
     private let settings: [String]
+    private let primary: Postgres?
     private let logs: Folder
     private var keeper: Executable?
     private var pipe: Int32 = -1
@@ -46,14 +55,19 @@ public final class Postgres: @unchecked Sendable {
     public private(set) var pid: pid_t = 0
     private let counter = Counter()
 
-    /// - Parameter isDurable: whether what is committed outlives a crash; slower.
-    public init(isDurable: Bool = false) throws {
+    /// - Parameters:
+    ///   - isDurable: whether what is committed outlives a crash; slower.
+    ///   - primary: the server of which this one is a standby (streaming replication); none unless given.
+    ///   - settings: more of them, as `max_connections=20`.
+    public init(isDurable: Bool = false, standbyOf primary: Postgres? = nil, _ settings: [String] = []) throws {
+        self.primary = primary
         logs = try Folder()
         folder = logs.path + "/pg"
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         chmod(folder, 0o711)
-        settings =
-            isDurable ? ["shared_buffers=32MB"] : ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+        self.settings =
+            (isDurable ? ["shared_buffers=32MB"] : ["fsync=off", "synchronous_commit=off", "full_page_writes=off"])
+            + settings
         try start()
     }
 
@@ -76,7 +90,7 @@ public final class Postgres: @unchecked Sendable {
         pipe = ends[1]
         let keeper = try Executable(
             "/bin/bash",
-            ["-c", "cd \"$0\" && \(Postgres.script)", projectFolder, Folder.root, folder]
+            ["-c", "cd \"$0\" && \(Postgres.script)", projectFolder, Folder.root, folder, primary?.sockets ?? ""]
                 + settings, input: ends[0],
             folder: logs.path, isBound: false)
         self.keeper = keeper
@@ -95,6 +109,13 @@ public final class Postgres: @unchecked Sendable {
         pipe = -1
         _ = try? keeper?.wait(seconds: 30)
         keeper = nil
+    }
+
+    /// Ends the server when it has sent its standby all that was committed.
+    public func shutDown() throws {
+        kill(pid, SIGINT)
+        try eventually("the end of Postgres") { kill(pid, 0) != 0 || isZombie(pid) }
+        stop()
     }
 
     /// Sends a signal to the server's every process.
@@ -150,8 +171,10 @@ public final class Postgres: @unchecked Sendable {
         try? admin { try $0.script("drop database if exists \(name) with (force)") }
     }
 
-    private func admin(_ body: (Database) throws -> Void) throws {
-        let database = Database(url(), prepares: true, timeout: 60_000, connectTimeout: 60_000)
+    /// Does something as its superuser, to the database `postgres`.
+    public func admin(_ body: (Database) throws -> Void) throws {
+        let database = Database(
+            url() + "&target_session_attrs=any", prepares: true, timeout: 60_000, connectTimeout: 60_000)
         try body(database)
     }
 }

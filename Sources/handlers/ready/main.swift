@@ -1,5 +1,15 @@
 import Common
 
+struct Server: Decodable {
+    let isReadOnly: Bool
+    let isMigrated: Bool
+
+    enum CodingKeys: String, CodingKey {
+        case isReadOnly = "is_read_only"
+        case isMigrated = "is_migrated"
+    }
+}
+
 struct State: Decodable {
     let schema: Bool
     let worker: Bool
@@ -8,9 +18,18 @@ struct State: Decodable {
 /// What is not there: `database`, `schema`, `worker`.
 func missing(_ database: Database) -> [String] {
     do {
-        let migrated = try database.row(
-            Bool.self, "select to_regclass('migrations') is not null and to_regclass('workers') is not null")
-        guard migrated == true else { return ["schema", "worker"] }
+        let server = try database.row(
+            Server.self,
+            """
+            select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as is_read_only,
+                to_regclass('migrations') is not null and to_regclass('workers') is not null as is_migrated
+            """)
+        if server?.isReadOnly ?? true {
+            Log.error("not ready", ["reason": "the server is read-only"])
+            database.close()
+            return ["database"]
+        }
+        guard server?.isMigrated ?? false else { return ["schema", "worker"] }
         let state = try database.row(
             State.self,
             """

@@ -148,10 +148,9 @@ final class Replies {
 
     /// Makes notifications come; true where they did not come before.
     func listen() -> Bool {
-        guard Settings.preparedStatements, !isListening, monotonicMilliseconds() >= nextContact else { return false }
+        guard !isListening, monotonicMilliseconds() >= nextContact else { return false }
         do {
-            try ask { try database.listen(to: Message.channel) }
-            return true
+            return try ask { try database.listen(to: Message.channel) }
         } catch {
             Log.notice("not listening", ["reason": "\(error)"])
             return false
@@ -164,7 +163,7 @@ final class Replies {
     }
 
     /// The replies that have been notified since the last call.
-    func notifications() -> [String] { database.notifications().flatMap { $0.split(separator: " ").map(String.init) } }
+    func notifications() -> [String] { Message.ids(in: database.notifications()) }
 
     /// Closes the connection; the next question opens another.
     func close() { database.close() }

@@ -274,13 +274,14 @@ struct DatabaseTests {
         let database = test.connect()
         try database.listen(to: "news")
         #expect(database.listens(to: "news"))
-        try test.connect().execute("select pg_notify('news', 'é')")
+        try database.listen(to: "weather")
+        try test.connect().execute("select pg_notify('news', 'é'), pg_notify('weather', 'wet')")
         var heard: [String] = []
-        try eventually("the notification") {
-            heard += database.notifications()
-            return !heard.isEmpty
+        try eventually("the notifications") {
+            heard += database.notifications().map { "\($0.channel) \($0.payload)" }
+            return heard.count == 2
         }
-        #expect(heard == ["é"])
+        #expect(heard == ["news é", "weather wet"])
         database.close()
         #expect(!database.listens(to: "news"))
     }

@@ -51,7 +51,7 @@ struct CancelReplyTests {
         #expect(try conversation.database.row(Int.self, "select count(*) from deltas") == 0)
         var heard: [String] = []
         try eventually("the notifications") {
-            heard += readers.notifications()
+            heard += readers.notifications().map(\.payload)
             return heard.count == 2
         }
         #expect(heard == [sent.reply, sent.reply])
