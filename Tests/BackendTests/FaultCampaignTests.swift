@@ -70,7 +70,11 @@ struct FaultCampaignTests {
                     turns.append("user: \(message.content)")
                 } else {
                     #expect(!message.isEarly, "\(seed): finished before the one before it: \(message)")
-                    guard message.status == "done" else { continue }
+                    // A question that failed goes along no more.
+                    guard message.status == "done" else {
+                        turns.removeLast()
+                        continue
+                    }
                     #expect(message.content == CheckedAnswer.text(to: turns), "\(seed): after \(turns)")
                     turns.append("model: \(message.content)")
                 }
