@@ -135,7 +135,7 @@ struct QuotaTests {
         #expect(
             try world.ledger().sorted()
                 == [
-                    "charge 0 done", "refund -1 \(blocked["error"]["code"].text ?? "")", "refund -1 internal",
+                    "charge 0 done", "refund -1 \(blocked["error"]["code"].text ?? "")", "refund -1 request_refused",
                     "reserve 1 message", "reserve 1 message", "reserve 1 message",
                 ].sorted())
         try world.expectAgreement(used: 1)
