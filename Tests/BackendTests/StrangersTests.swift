@@ -62,6 +62,10 @@ struct StrangersTests {
                     (select json_agg(j order by id) from jobs j))
                 """)
         }
+        // The worker looks once at what retention asks of a new room.
+        try eventually("its look at the rooms") {
+            try database.row(Int.self, "select count(*) from chatrooms where sweep_at is not null") == 0
+        }
         let before = try everything()
         var details: Set<String?> = []
         for place in places {

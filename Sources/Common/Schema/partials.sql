@@ -1,7 +1,7 @@
 -- What has come of a reply is kept however its attempts end: the longest text of those that are over, with its job.
 alter table jobs add partial text;
 
--- The longest of these texts and of those that attempts to write the reply have left; '' where there is none.
+-- The longest of these texts and of those that attempts to write the reply have left; '' where all are white space.
 create function longest_partial(owner uuid, message uuid, known text[]) returns text language sql stable as $$
     select coalesce((
         select t.text from (
@@ -9,7 +9,7 @@ create function longest_partial(owner uuid, message uuid, known text[]) returns 
             union all
             select partial_text(owner, message, a.attempt)
             from (select distinct attempt from deltas where user_id = owner and message_id = message) a
-        ) t where t.text is not null order by octet_length(t.text) desc limit 1
+        ) t where t.text ~ '[^[:space:]]' order by octet_length(t.text) desc limit 1
     ), '')
 $$;
 

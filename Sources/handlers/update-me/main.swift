@@ -20,6 +20,24 @@ struct Changes: Decodable {
         retentionDays = try body.change(.retentionDays)
     }
 
+    /// Makes them, but for the time zone, and selects the user.
+    /// - Parameter caller: selects `user_id`, once for each request.
+    func made(by caller: SQL) -> SQL {
+        """
+        with caller as (\(caller)), changed as (
+            update users u set
+                username = \(username.or("u.username")),
+                retention_days = \(retentionDays.or("u.retention_days"))
+            from caller where u.id = caller.user_id
+            returning \(User.json) as json
+        ), swept as (
+            update chatrooms r set sweep_at = now() from caller
+            where r.user_id = caller.user_id and \(retentionDays.isNamed)::bool
+        )
+        select changed.json from caller left join changed on true
+        """
+    }
+
     static let unknownTimeZone = Problem(
         422, "invalid", "timezone \(TimeZoneRule.unknown).",
         fields: [.init(TimeZoneRule.unknown, at: [CodingKeys.timezone])])
@@ -44,26 +62,16 @@ enum TimeZoneRule: TextRule {
 serve { request, database in
     let changes: Changes = try request.json()
     let caller = try request.caller()
-    let statement: SQL = """
-        with caller as (\(caller.live) and \(RateLimit.account.allows)), changed as (
-            update users u set
-                username = \(changes.username.or("u.username")),
-                retention_days = \(changes.retentionDays.or("u.retention_days"))
-            from caller where u.id = caller.user_id
-            returning \(User.json) as json
-        ), swept as (
-            update chatrooms r set sweep_at = now() from caller
-            where r.user_id = caller.user_id and \(changes.retentionDays.isNamed)::bool
-        )
-        select changed.json from caller left join changed on true
-        """
-    guard let timezone = changes.timezone else { return .json("{\"user\":\(try database.answer(statement))}") }
+    let allowed: SQL = "\(caller.live) and \(RateLimit.account.allows)"
+    guard let timezone = changes.timezone else {
+        return .json("{\"user\":\(try database.answer(changes.made(by: allowed)))}")
+    }
     do {
         let user = try database.transaction {
             // That Postgres knows the zone is seen from its being used: to look for it in pg_timezone_names takes 20 ms.
             try database.execute(
-                "with caller as (\(caller.live)) select change_timezone(user_id, \(timezone)) from caller")
-            return try database.answer(statement)
+                "with caller as (\(allowed)) select change_timezone(user_id, \(timezone)) from caller")
+            return try database.answer(changes.made(by: caller.live))
         }
         return .json("{\"user\":\(user)}")
     } catch DatabaseError.refused("22023", _, _) {

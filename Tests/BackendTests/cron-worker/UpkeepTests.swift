@@ -121,7 +121,7 @@ struct UpkeepTests {
             """)
         try setRetention(2)
         let room = try backend.room(world.person)
-        let reply = try backend.post("[sandbox:slow ms=500] Hello", room, world.person)
+        let reply = try backend.post("[sandbox:slow ms=3000] Hello", room, world.person)
         let worker = try backend.worker()
         try eventually("the deletion") { try count(world.room) == 0 }
         #expect(try world.database.rows(Int.self, "select size from batches") == Array(repeating: 500, count: 40))
