@@ -90,7 +90,8 @@ def test_files_are_attached_by_button_paste_and_drop(person):
 
 
 def test_a_file_that_cannot_be_read_is_left_out_by_an_edit(person):
-    bad = png() + b"[sandbox:unreadable]"
+    chunk = b"tEXt[sandbox:unreadable]"
+    bad = png()[:33] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png()[33:]
     person.page.evaluate(bring, ["main", "drop", [file("bad.png", "image/png", bad), file("good.png", "image/png", png())]])
     expect(person.page.locator(".composer .attachments li")).to_have_count(2)
     expect(person.page.locator(".composer [aria-busy=true]")).to_have_count(0)
