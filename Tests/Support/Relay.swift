@@ -29,11 +29,13 @@ public final class Relay: Sendable {
                     close(client)
                     continue
                 }
+                let ended = DispatchSemaphore(value: 0)
                 Thread.detachNewThread {
                     while let bytes = try? server.receive(seconds: 600) {
                         _ = send(client, bytes, bytes.count, Int32(MSG_NOSIGNAL))
                     }
                     shutdown(client, Int32(SHUT_RDWR))
+                    ended.signal()
                 }
                 Thread.detachNewThread {
                     var buffer = [UInt8](repeating: 0, count: 65_536)
@@ -42,6 +44,8 @@ public final class Relay: Sendable {
                         guard count > 0, server.send(Array(buffer.prefix(count))) == count else { break }
                     }
                     server.hangUp()
+                    // Before that the number of its descriptor may not become another's.
+                    ended.wait()
                     close(client)
                 }
             }
