@@ -176,10 +176,6 @@ private final class Traffic: @unchecked Sendable {
             state.refusals += 1
             state.lastRefused = now()
         case .success(let answer): state.failures.append("\(answer.status) \(answer.text)")
-        // Of an answer that is cut short nginx makes a 503.
-        case .failure(let error) where "\(error)".contains("cut short"):
-            state.refusals += 1
-            state.lastRefused = now()
         case .failure(let error): state.failures.append("\(error)")
         }
     }

@@ -50,7 +50,7 @@ struct FaultCampaignTests {
             let isNamed =
                 ["prompt_blocked", "safety_blocked"].contains(reply.code) && reply.detail?.isEmpty == false
                 && reply.retryable == "false"
-            #expect(isNamed && reply.content.isEmpty, "\(seed): \(reply)")
+            #expect(isNamed, "\(seed): \(reply)")
         }
         #expect(replies.allSatisfy { ["done", "failed"].contains($0.status) }, seed)
 
@@ -70,8 +70,9 @@ struct FaultCampaignTests {
                     turns.append("user: \(message.content)")
                 } else {
                     #expect(!message.isEarly, "\(seed): finished before the one before it: \(message)")
-                    // A question that failed goes along no more.
+                    // What had come of a reply that failed is kept. Its question goes along no more.
                     guard message.status == "done" else {
+                        #expect(CheckedAnswer.text(to: turns).hasPrefix(message.content), "\(seed): after \(turns)")
                         turns.removeLast()
                         continue
                     }

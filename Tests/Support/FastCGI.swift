@@ -51,6 +51,10 @@ public final class FastCGI: @unchecked Sendable {
     private let descriptor: Int32
     private var received: [UInt8] = []
     private var isOpen = true
+    /// What became of the connection, for whoever misses an answer.
+    private let connected = now()
+    private var sent: (after: Double, count: Int)?
+    private var reason = ""
 
     public enum Record: UInt8, Sendable {
         case begin = 1, abort, end, params, input, output, error
@@ -62,9 +66,8 @@ public final class FastCGI: @unchecked Sendable {
         var patience = timeval(tv_sec: 60, tv_usec: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         guard withSocketAddress(path, { connect(descriptor, $0, $1) }) == 0 else {
-            let reason = String(cString: strerror(errno))
-            close(descriptor)
-            throw Executable.Failure("cannot connect to \(path): \(reason)")
+            // deinit closes the descriptor: closed twice, it may be another's by then.
+            throw Executable.Failure("cannot connect to \(path): \(String(cString: strerror(errno)))")
         }
     }
 
@@ -120,9 +123,13 @@ public final class FastCGI: @unchecked Sendable {
                 let sent = Glibc.send(
                     descriptor, buffer.baseAddress?.advanced(by: count), buffer.count - count, noSignal)
                 if sent < 0, errno == EINTR { continue }
-                guard sent > 0 else { break }
+                guard sent > 0 else {
+                    reason = "sending: \(String(cString: strerror(errno)))"
+                    break
+                }
                 count += sent
             }
+            if sent == nil { sent = (now() - connected, count) }
             return count
         }
     }
@@ -144,6 +151,7 @@ public final class FastCGI: @unchecked Sendable {
         guard ready > 0 else { throw Executable.Failure("no answer within \(seconds) s") }
         var buffer = [UInt8](repeating: 0, count: limit)
         let count = read(descriptor, &buffer, limit)
+        if count < 0 { reason = "receiving: \(String(cString: strerror(errno)))" }
         return count > 0 ? Array(buffer.prefix(count)) : nil
     }
 
@@ -182,7 +190,11 @@ public final class FastCGI: @unchecked Sendable {
 
     /// The answer to the request that was sent.
     public func answer(seconds: Double = 60) throws -> Answer {
-        guard let output = try output(seconds: seconds) else { throw Executable.Failure("the answer was cut short") }
+        guard let output = try output(seconds: seconds) else {
+            throw Executable.Failure(
+                "the answer was cut short after \(received.count) bytes and \(now() - connected) s; "
+                    + "sent, how long after connecting: \(sent.map { "\($0)" } ?? "nothing"); \(reason)")
+        }
         return try Answer(cgi: output)
     }
 }

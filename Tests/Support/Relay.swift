@@ -4,6 +4,7 @@ import Foundation
 public final class Relay: Sendable {
     public let port: Int
     private let listener: Int32
+    private let accepting = DispatchSemaphore(value: 1)
 
     /// - Parameter postgres: nil for a port that takes connections and never answers.
     public init(to postgres: Postgres?) throws {
@@ -21,7 +22,9 @@ public final class Relay: Sendable {
         guard isListening else { throw Executable.Failure("no port: \(String(cString: strerror(errno)))") }
         port = Int(UInt16(bigEndian: address.sin_port))
         guard let path = postgres.map({ "\($0.sockets)/.s.PGSQL.5432" }) else { return }
-        Thread.detachNewThread {
+        accepting.wait()
+        Thread.detachNewThread { [accepting] in
+            defer { accepting.signal() }
             while true {
                 let client = accept(listener, nil, nil)
                 guard client >= 0 else { return }
@@ -54,6 +57,9 @@ public final class Relay: Sendable {
 
     deinit {
         shutdown(listener, Int32(SHUT_RDWR))
+        // Before that the number of its descriptor may not become another's.
+        accepting.wait()
         close(listener)
+        accepting.signal()
     }
 }

@@ -33,10 +33,11 @@ private final class Relay: Sendable {
         folder = try Folder()
         url = "postgresql://postgres@/\(test.name)?host=\(folder.path)"
         listener = try Listener(path: "\(folder.path)/.s.PGSQL.5432")
-        let (port, path, counter) = (listener.descriptor, "\(test.postgres.sockets)/.s.PGSQL.5432", counter)
-        Thread.detachNewThread {
+        let (path, counter) = ("\(test.postgres.sockets)/.s.PGSQL.5432", counter)
+        // The thread keeps the listener: the number of its descriptor may not become another's before.
+        Thread.detachNewThread { [listener] in
             while true {
-                let client = accept(port, nil, nil)
+                let client = accept(listener.descriptor, nil, nil)
                 guard client >= 0, let server = try? FastCGI(path) else { return }
                 Thread.detachNewThread {
                     while let bytes = try? server.receive(seconds: 600) {
