@@ -34,6 +34,9 @@ extension ReplyQueue {
 
     /// Shows that this worker lives and is at work on the jobs that it has in hand, and frees what dead ones had. Freed too
     /// is what this one claimed without ever hearing of it, because the connection was lost before the answer came.
+    ///
+    /// Rows are updated where they were found and locked: a join by their keys would read an index whole, dead jobs and all, where
+    /// Postgres counts few jobs. One that somebody changes at that moment is left to the next time.
     /// - Parameter ended: how many replies it has stored so far.
     func beat(host: String, pid: Int, inHand: [Job], ended: Tally) throws {
         try database.execute(
@@ -44,24 +47,28 @@ extension ReplyQueue {
                 on conflict (id) do update set seen_at = now(),
                     replies_done = excluded.replies_done, replies_failed = excluded.replies_failed
             ), kept as (
-                update jobs j set leased_until = now() + make_interval(secs => \(lease)::int)
-                from unnest(
-                    \(inHand.map(\.userID))::uuid[], \(inHand.map(\.lane))::uuid[], \(inHand.map(\.id))::uuid[]
-                ) i (user_id, lane, id)
-                where j.user_id = i.user_id and j.lane = i.lane and j.id = i.id
-                    and j.state = 'running' and j.worker = \(worker)
+                update jobs set leased_until = now() + make_interval(secs => \(lease)::int)
+                where ctid = any(array(
+                    select j.ctid from unnest(
+                        \(inHand.map(\.userID))::uuid[], \(inHand.map(\.lane))::uuid[], \(inHand.map(\.id))::uuid[]
+                    ) i (user_id, lane, id) cross join lateral (
+                        select ctid from jobs where user_id = i.user_id and lane = i.lane and id = i.id
+                            and state = 'running' and worker = \(worker) for update
+                    ) j
+                ))
             ), dead as (
                 select d.* from open_job_generations g cross join lateral (
-                    select user_id, lane, id from jobs
-                    where generation = g.number and state = 'running' and case worker
+                    select ctid from jobs
+                    where state <> 'ready' and (generation, state) >= (g.number, 'running')
+                        and (generation, state) <= (g.number, 'running') and case worker
                         when \(worker) then id <> all(\(inHand.map(\.id))::uuid[])
                         else leased_until < now()
                     end
                     limit 1000 for update skip locked
                 ) d
             )
-            update jobs j set state = 'ready', worker = null, leased_until = null from dead d
-            where j.user_id = d.user_id and j.lane = d.lane and j.id = d.id
+            update jobs set state = 'ready', worker = null, leased_until = null
+            where ctid = any(array(select ctid from dead))
             """)
     }
 }

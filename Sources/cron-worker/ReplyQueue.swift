@@ -14,7 +14,9 @@ struct ReplyQueue {
     /// Users take turns: it goes on with those after `user`, and each of them gets an equal share of `limit`. Lanes and users
     /// are found by skipping from one to the next in an index, so a queue of a million takes no longer than one of ten. What is
     /// skipped has to be alive: so only open generations of jobs are searched (`turn_job_generations`), each by itself, for from one to
-    /// the next in all of them would be over the dead of one for each that lives in another.
+    /// the next in all of them would be over the dead of one for each that lives in another. The next user is looked for by a
+    /// comparison of rows, generation first, which the primary key cannot serve: it holds the dead of all generations, and Postgres,
+    /// which counts few jobs, would use it.
     /// Two workers that take two jobs of one lane at the same moment are told apart by `jobs_one_running`.
     /// - Parameter permits: how many calls all workers may have under way together; nil for no limit.
     func claim(limit: Int, after user: ID, permits: Int?) throws -> [ReplyJob] {
@@ -28,12 +30,15 @@ struct ReplyQueue {
                     """
                     select count(*) from open_job_generations g cross join lateral (
                         select from jobs
-                        where generation = g.number and state = 'running' and kind not in ('otp', 'stripe') offset 0
+                        where state <> 'ready' and (generation, state) >= (g.number, 'running')
+                            and (generation, state) <= (g.number, 'running') and kind not in ('otp', 'stripe') offset 0
                     ) j
                     """) ?? 0
             return running < permits ? try claim(limit: min(limit, permits - running), after: user) : []
         }
     }
+
+    private static let lastUser: SQL = "'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid"
 
     private func claim(limit: Int, after user: ID) throws -> [ReplyJob] {
         try database.rows(
@@ -44,13 +49,15 @@ struct ReplyQueue {
                 select distinct o.user_id from generation g cross join lateral (
                     with recursive owner as (
                         (select user_id from jobs
-                        where generation = g.number and state = 'ready' and kind = 'reply' and user_id > \(user)
-                        order by user_id limit 1)
+                        where state = 'ready' and kind = 'reply' and (generation, user_id) > (g.number, \(user)::uuid)
+                            and (generation, user_id) <= (g.number, \(ReplyQueue.lastUser))
+                        order by generation, user_id limit 1)
                         union all
                         select n.user_id from owner o cross join lateral (
                             select user_id from jobs
-                            where generation = g.number and state = 'ready' and kind = 'reply' and user_id > o.user_id
-                            order by user_id limit 1
+                            where state = 'ready' and kind = 'reply' and (generation, user_id) > (g.number, o.user_id)
+                                and (generation, user_id) <= (g.number, \(ReplyQueue.lastUser))
+                            order by generation, user_id limit 1
                         ) n
                     )
                     select user_id from owner limit \(limit)::int

@@ -27,7 +27,10 @@ enum Place {
             (
                 select count(*) from (
                     select from open_job_generations g cross join lateral (
-                        select from jobs where generation = g.number and state = 'running' limit \(limit)
+                        select from jobs
+                        where state <> 'ready' and (generation, state) >= (g.number, 'running')
+                            and (generation, state) <= (g.number, 'running')
+                        limit \(limit)
                     ) j limit \(limit)
                 ) j
             ) as calls,
@@ -53,8 +56,8 @@ enum Place {
                 select j.*, row_number() over (partition by j.user_id, j.lane order by j.id) as number from (
                     select r.* from open_job_generations g cross join lateral (
                         select user_id, lane, id from jobs
-                        where generation = g.number and state = 'ready' and kind = 'reply'
-                        order by user_id, lane, id limit \(limit)
+                        where state = 'ready' and kind = 'reply' and generation >= g.number and generation <= g.number
+                        order by generation, user_id, lane, id limit \(limit)
                     ) r limit \(limit)
                 ) j
             ) j

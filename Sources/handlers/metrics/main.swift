@@ -27,8 +27,10 @@ let jobs: SQL = """
         ) j
         union all
         select * from (
-            select kind, state, run_at from jobs where generation = g.number and state = 'running'
-            order by user_id, lane limit \(most)
+            select kind, state, run_at from jobs
+            where state <> 'ready' and (generation, state) >= (g.number, 'running')
+                and (generation, state) <= (g.number, 'running')
+            order by generation, state, user_id, lane limit \(most)
         ) j
     ) j
     """

@@ -27,14 +27,15 @@ struct HeldSnapshotTests {
         database = backend.database.connect(timeout: 300_000)
     }
 
-    /// The statements that claim jobs, by a part of each.
-    static let claims = [
+    /// The statements that search the queue, by a part of each.
+    static let searches = [
         "replies": "with recursive owner as", "chores": "'{title,summary}'", "codes": "j.kind = 'otp'",
         "payments": "kind = 'stripe'", "those that waited": "state = 'waiting' and run_at <= now()",
+        "leases": "insert into workers", "places": "row_number() over (partition by j.user_id, j.lane",
     ]
 
     @Test
-    func `With 100,000 dead jobs no claim takes more than ten times as long`() throws {
+    func `With 100,000 dead jobs no search takes more than ten times as long`() throws {
         // Codes are looked for, and what is to be asked of Stripe, which nobody answers.
         let worker = try backend.worker([
             "OTP_DELIVERY": "log", "STRIPE_SECRET_KEY": "sk_test_x", "STRIPE_BASE_URL": "http://127.0.0.1:9",
@@ -42,7 +43,8 @@ struct HeldSnapshotTests {
         ])
         let reply = try backend.post("[sandbox:chunks n=2 ms=600000]", room, person)
         try eventually("a reply under way") { try status(reply) == "running" }
-        let fresh = try durations()
+        let queued = try backend.post("Hello", room, person)
+        let fresh = try durations(queued)
         let snapshot = backend.database.connect()
         try snapshot.execute("begin isolation level repeatable read")
         _ = try snapshot.row(Int.self, "select count(*) from jobs")
@@ -50,7 +52,9 @@ struct HeldSnapshotTests {
         try eventually("a generation without them") { try generations().first ?? 1 > 1 }
         // Fewer than have another generation opened.
         try die(200)
-        let held = try durations()
+        // Of a few jobs in a large table: the plans are made for that.
+        try database.execute("analyze jobs")
+        let held = try durations(queued)
         for (name, before) in fresh {
             let after = try #require(held[name])
             // Below a fifth of a millisecond it is the machine that is measured.
@@ -159,21 +163,23 @@ struct HeldSnapshotTests {
     }
 
     /// The milliseconds that each search of the queue takes at least, of five or more that follow.
-    private func durations() throws -> [String: Double] {
-        let place = postgres.log.utf8.count
+    private func durations(_ queued: String) throws -> [String: Double] {
+        let start = postgres.log.utf8.count
         var times: [String: [Double]] = [:]
         try eventually("five of each") {
-            let log = String(decoding: postgres.log.utf8.dropFirst(place), as: UTF8.self)
+            let place = try backend.call("get-message", room: room, message: queued, token: person.token)
+            #expect(place.json["position"].number == 1)
+            let log = String(decoding: postgres.log.utf8.dropFirst(start), as: UTF8.self)
             times = [:]
             for entry in log.components(separatedBy: "duration: ").dropFirst() {
                 let parts = entry.components(separatedBy: " ms  execute ")
                 guard parts.count > 1, let time = Double(parts[0]) else { continue }
-                for (name, text) in Self.claims where parts[1].contains(text) {
+                for (name, text) in Self.searches where parts[1].contains(text) {
                     times[name, default: []].append(time)
                 }
             }
             usleep(200_000)
-            return times.count == Self.claims.count && times.values.allSatisfy { $0.count >= 5 }
+            return times.count == Self.searches.count && times.values.allSatisfy { $0.count >= 5 }
         }
         return times.compactMapValues { $0.min() }
     }
