@@ -29,6 +29,9 @@ let callers: Set = [
     "list-invoices",
 ]
 
+/// Those of them that ask Postgres something, by the function NAME.sql in their folder.
+let callersOfPostgres = endpoints.filter { !["jwks", "health"].contains($0) }
+
 let package = Package(
     name: "gemini-chat-backend",
     dependencies: [
@@ -49,6 +52,11 @@ let package = Package(
         .target(
             name: "Common", dependencies: ["CFCGI", "CLinux", "CPQ", "CSodium"], exclude: ["C"],
             resources: [.embedInCode("Schema"), .embedInCode("Passwords")]),
+        // Each endpoint's function lies in its folder; the worker applies them.
+        .target(
+            name: "EndpointFunctions", dependencies: ["Common"], path: "Sources/handlers",
+            sources: ["EndpointFunctions.swift"],
+            resources: callersOfPostgres.map { .embedInCode("\($0)/\($0).sql") }),
         .target(name: "Upstream", dependencies: ["CCurl", "Common"], exclude: ["C"]),
         .target(name: "SandboxHTTP", path: "Sources/sandbox/http"),
         .executableTarget(
@@ -69,7 +77,10 @@ let package = Package(
             path: "Sources/sandbox/stripe"),
         .executableTarget(
             name: "cron-worker",
-            dependencies: ["Common", "Upstream", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            dependencies: [
+                "Common", "EndpointFunctions", "Upstream",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
         // Small because it is alone: no library is shared, and nothing of Swift's is linked into it.
         .executableTarget(
             name: "doze", linkerSettings: [.unsafeFlags(["-static-executable", "-nostartfiles"])]),
@@ -83,6 +94,6 @@ let package = Package(
         + endpoints.map {
             .executableTarget(
                 name: $0, dependencies: callers.contains($0) ? ["Common", "Upstream"] : ["Common"],
-                path: "Sources/handlers/\($0)")
+                path: "Sources/handlers/\($0)", exclude: callersOfPostgres.contains($0) ? ["\($0).sql"] : [])
         }
 )

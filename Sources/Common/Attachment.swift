@@ -7,10 +7,6 @@ public enum Attachment {
 
     /// The answer's JSON, of the table `attachments` under the name `a`.
     public static let json: SQL = "(select row_to_json(j) from (select a.id, a.media_type, a.bytes, a.name) j)"
-    /// The same where one has just come.
-    public static let ownJSON: SQL = """
-        (select row_to_json(j) from (select a.id, a.media_type, a.bytes, a.name, a.created_at) j)
-        """
 
     /// The JSON of those whose ids are in the array `ids`, of the user `owner`, in this order.
     public static func list(_ ids: SQL, of owner: SQL) -> SQL {
@@ -20,18 +16,6 @@ public enum Attachment {
         join attachments a on a.user_id = \(owner) and a.id = x.id)
         """
     }
-
-    /// The attachment `a` of the caller's with this id, as what is joined to `caller`; not where its room is in the trash.
-    public static func found(_ id: ID) -> SQL {
-        """
-        attachments a on a.user_id = caller.user_id and a.id = \(id) and not exists (
-            select from chatrooms r where r.user_id = a.user_id and r.id = a.chatroom_id and r.deleted_at is not null)
-        """
-    }
-
-    /// What those of the user `u` take of the room that they have: a small one counts as 8 KB.
-    public static let stored: SQL =
-        "(select coalesce(sum(greatest(a.bytes, 8192)), 0) from attachments a where a.user_id = u.id)"
 }
 
 extension Attachment {
@@ -78,40 +62,4 @@ public struct AttachmentIDs: Decodable, Sendable {
         }
         ids = list
     }
-}
-
-/// The attachments that a new message is to have: of its sender's own, that no message has yet.
-public struct NewAttachments: Decodable, Sendable {
-    public let ids: [ID]
-
-    public init(from decoder: any Decoder) throws { ids = try AttachmentIDs(from: decoder).ids }
-
-    private init() { ids = [] }
-    public static let none = NewAttachments()
-
-    // What the statement that sends the message has more than it has without any.
-
-    /// The further column of an insertion into `messages`.
-    public var column: SQL { ids.isEmpty ? "" : ", attachments" }
-
-    /// Its value, for the message `m` of the room of `a`. Whoever runs the statement tells the caller what was refused (`refusals`).
-    public var claimed: SQL {
-        guard !ids.isEmpty else { return "" }
-        return """
-            , case m.role when 'user' then
-                claim_attachments(a.user_id, a.chatroom_id, \(ids)::uuid[], \(Attachment.longestOfMessage)::bigint) end
-            """
-    }
-
-    /// Their JSON as a further column of the answer, for the user of `a`.
-    public var listed: SQL {
-        ids.isEmpty ? "" : ", \(Attachment.list("\(ids)::uuid[]", of: "a.user_id"))::text as attachments"
-    }
-
-    /// The answers to violations of these constraints.
-    public static let refusals = [
-        "attachments_free": Problem.invalid("attachments", "must be of your own attachments that no message has yet"),
-        "attachments_total": Problem.invalid(
-            "attachments", "must have at most \(Attachment.longestOfMessage >> 20) MB together"),
-    ]
 }

@@ -17,15 +17,6 @@ public final class Database {
     /// Whether a pooler stands between, as far as the last connection showed.
     private var isPooled = false
     private var inTransaction = false
-    /// What came for the statement that is run next.
-    var ahead: Ahead?
-    private var standing: Standing?
-
-    /// What came for a statement that was run together with others.
-    struct Ahead {
-        let statement: SQL
-        let result: Swift.Result<Result, any Error>
-    }
 
     /// - Parameters:
     ///   - conninfo: any form that libpq takes (its documentation, 34.1.1), several hosts included.
@@ -88,6 +79,14 @@ public final class Database {
         }
     }
 
+    /// The same for what only reads: all that `body` reads is of one moment.
+    public func snapshot<Value>(_ body: () throws -> Value) throws -> Value {
+        try transaction {
+            try execute("set transaction isolation level repeatable read, read only")
+            return try body()
+        }
+    }
+
     /// Ends the connection; the next statement opens another.
     public func close() { connection = nil }
 
@@ -136,7 +135,6 @@ public final class Database {
 
     /// The result of a statement, as it came.
     func run(_ statement: SQL) throws -> Result {
-        if let ahead = takeAhead(statement) { return try ahead.result.get() }
         guard !statement.holdsNUL else { throw DatabaseError.mismatch("a value holds NUL") }
         return try retrying { try prepares ? $0.runPrepared(statement) : $0.run(statement) }
     }
@@ -155,57 +153,23 @@ public final class Database {
         return try use(body)
     }
 
-    /// Runs statements together, for each to be given to `ahead` before it is run: what they cost besides their work, they share. Nil
-    /// stands for one of which nothing was done, for it or another failed: it has to be run by itself.
-    /// - Parameter locking: whether they lock rows, which they do in this order. Then only those are run together that can be merged,
-    ///   each kind in a transaction of its own, and what would have to wait for long is nil.
-    func runTogether(_ statements: [SQL], locking: Bool) -> [Ahead?] {
-        var came: [Ahead?] = statements.map { _ in nil }
-        guard prepares, statements.count > 1, !statements.contains(where: \.holdsNUL) else { return came }
-        func run(_ kinds: [[Int]]) -> Bool {
-            let merged = kinds.map { kind in SQL.merged(kind.map { statements[$0] }) }
-            do {
-                let head = locking ? [Database.impatience] : []
-                let results = try retrying { prepares ? try $0.runTogether(head + merged) : nil }
-                guard let results else { return false }
-                for (kind, result) in zip(kinds, results.dropFirst(head.count)) {
-                    for (index, part) in zip(kind, kind.count == 1 ? [result] : result.split(into: kind.count)) {
-                        came[index] = Ahead(statement: statements[index], result: .success(part))
-                    }
-                }
-            } catch DatabaseError.refused(let state, _, _) where !DatabaseError.isTemporary(state) {
-                // One could not be prepared.
-                return false
-            } catch {
-                for index in kinds.joined() {
-                    came[index] = Ahead(statement: statements[index], result: .failure(error))
-                }
+    /// What comes of calls that only read, in one round trip; nil stands for one that has to be run by itself.
+    func results(of calls: [Call]) -> [Swift.Result<Result, any Error>?] {
+        let statements = calls.map(\.statement)
+        guard prepares, calls.count > 1, !statements.contains(where: \.holdsNUL) else { return calls.map { _ in nil } }
+        do {
+            return try use { try $0.runInPipeline(statements) }.map { result in
+                // A new connection may do better.
+                if case .failure(let error) = result, error.isOfConnection { return nil }
+                return result.mapError { $0 }
             }
-            return true
+        } catch DatabaseError.refused(let state, _, _) where !DatabaseError.isTemporary(state) {
+            // One could not be prepared.
+            return calls.map { _ in nil }
+        } catch {
+            // All are told so after one attempt.
+            return calls.map { _ in .failure(error) }
         }
-        let kinds = SQL.kinds(of: statements)
-        for lot in locking ? kinds.map({ [$0] }) : [kinds] where !run(lot) && locking {
-            // All but the one that failed can be had yet.
-            for index in lot.joined() where lot.joined().count > 1 { _ = run([[index]]) }
-        }
-        return came
-    }
-
-    /// Has a transaction wait for no lock for long, and for no key at all (`is_first`).
-    private static let impatience: SQL = """
-        select set_config('lock_timeout', '500ms', true), set_config('chat.together', 'on', true)
-        """
-
-    private func takeAhead(_ statement: SQL) -> Ahead? {
-        guard let ahead, ahead.statement == statement else { return nil }
-        self.ahead = nil
-        return ahead
-    }
-
-    /// How the limit stands that a request counted on, once.
-    func takeStanding() -> Standing? {
-        defer { standing = nil }
-        return standing
     }
 
     /// What `body` does with the connection, which is opened where there is none that is any good.
@@ -218,7 +182,6 @@ public final class Database {
         self.connection = connection
         defer {
             if connection.isLost || connection.isReadOnly && !inTransaction { close() }
-            if let counted = connection.takeCounted() { standing = counted }
         }
         return try body(connection)
     }

@@ -21,9 +21,6 @@ final class DatabaseConnection {
     private let isWriting: Bool
     /// Monotonic milliseconds of the last result.
     private var lastUse = 0
-    /// How the limit stands that a statement counted on since this was last taken, and whether it was one too many.
-    private var counted: Standing?
-    private var isRefused = false
 
     /// A plan made once for all values is right for our statements, and Postgres does not come to think so by itself (16 %
     /// of the time of an insert). All of them reach a few rows by their keys, out of tables that may hold millions: none
@@ -124,43 +121,31 @@ final class DatabaseConnection {
         }
     }
 
-    /// Runs several statements in one round trip and one transaction (libpq's pipeline mode); nil where one of them failed, and
-    /// so nothing was done.
-    func runTogether(_ statements: [SQL]) throws -> [Result]? {
+    /// Runs several statements in one round trip (libpq's pipeline mode), each in a transaction of its own.
+    func runInPipeline(_ statements: [SQL]) throws -> [Swift.Result<Result, DatabaseError>] {
         let indices = try statements.map(prepare)
         guard PQenterPipelineMode(pointer) == 1 else { throw lost() }
         for (statement, index) in zip(statements, indices) {
             let isSent = withParameters(statement.values) { count, values in
                 PQsendQueryPrepared(pointer, prepared[index].name, count, values, nil, nil, 0)
             }
-            guard isSent == 1 else { throw lost() }
+            guard isSent == 1, PQpipelineSync(pointer) == 1 else { throw lost() }
         }
-        guard PQpipelineSync(pointer) == 1 else { throw lost() }
-
         let deadline = monotonicMilliseconds() + timeout
-        var results: [Result]? = []
-        var failure: DatabaseError?
-        for index in indices {
-            let result = try receive(index, until: deadline)
-            if result.hasFailed {
-                results = nil
-                failure = failure ?? result.error
-            }
-            results?.append(result)
+        let results = try indices.map { index in
+            var result = try receive(index, until: deadline)
             // The mark between the results of two statements.
             PQgetResult(pointer).map { PQclear($0) }
-        }
-        // What cannot be committed fails now.
-        while PQresultStatus(try receive(until: deadline).pointer) != PGRES_PIPELINE_SYNC {
-            results = nil
-            PQgetResult(pointer).map { PQclear($0) }
+            // The end of its transaction; what cannot be committed fails before it.
+            while case let next = try receive(until: deadline), PQresultStatus(next.pointer) != PGRES_PIPELINE_SYNC {
+                result = next
+                PQgetResult(pointer).map { PQclear($0) }
+            }
+            return result.hasFailed ? Swift.Result.failure(result.error) : .success(result)
         }
         guard PQexitPipelineMode(pointer) == 1 else { throw lost() }
         lastUse = monotonicMilliseconds()
-        if let failure, failure.isOfConnection {
-            isLost = true
-            throw failure
-        }
+        for case .failure(let error) in results where error.isOfConnection { isLost = true }
         return results
     }
 
@@ -192,7 +177,6 @@ final class DatabaseConnection {
             isLost = error.isOfConnection
             throw error
         }
-        if isRefused { throw Problem.rateLimited(seconds: counted?.seconds ?? 1) }
         return last
     }
 
@@ -238,12 +222,6 @@ final class DatabaseConnection {
 
     // MARK: What comes besides
 
-    /// What was counted since this was last taken.
-    func takeCounted() -> Standing? {
-        defer { (counted, isRefused) = (nil, false) }
-        return counted
-    }
-
     /// The descriptor to wait on for notifications.
     var descriptor: Int32 { PQsocket(pointer) }
 
@@ -271,13 +249,10 @@ final class DatabaseConnection {
         func field(_ code: Character) -> String {
             code.asciiValue.flatMap { PQresultErrorField(notice, Int32($0)) }.map { String(cString: $0) } ?? ""
         }
-        // PG_DIAG_SQLSTATE, PG_DIAG_MESSAGE_PRIMARY: see may_request.
-        let state = field("C")
+        let state = field("C")  // PG_DIAG_SQLSTATE
         // Operator intervention: the server stops, its database is dropped, another of its processes crashed. Whatever else
         // ends the connection, of the server's or a pooler's, is FATAL.
         if state.hasPrefix("57P") || field("S") == "FATAL" || field("V") == "FATAL" { isEnding = true }
-        guard ["RL000", "RL001"].contains(state), let standing = Standing(notice: field("M")) else { return }
-        (counted, isRefused) = (standing, state == "RL001")
     }
 
     /// Waits for the socket; false when `deadline` (monotonic milliseconds) has passed.

@@ -25,6 +25,9 @@ public enum DatabaseError: Error {
         }
     }
 
+    /// Whether Postgres refused the statement, and nothing was done.
+    public var isRefusal: Bool { if case .refused = self { true } else { false } }
+
     static func isTemporary(_ sqlState: String) -> Bool {
         ["08", "25", "40", "53", "57", "58"].contains(sqlState.prefix(2)) || sqlState == "55P03"
     }

@@ -4,9 +4,4 @@ public enum KeptLimits {
     public static func keys(of mobile: Mobile, keys: [TokenKey] = Settings.tokenKeys) -> [String] {
         keys.map { "kept:" + Sodium.hmac(mobile.digits.utf8, key: $0.limitSecret).hex }
     }
-
-    /// A column without a value, which charges the account `id` with the messages that a deleted one of its number used today.
-    public static func resumed(_ id: SQL, _ mobile: Mobile) -> SQL {
-        "resume_usage(\(id), \(keys(of: mobile))::text[])"
-    }
 }

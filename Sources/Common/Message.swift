@@ -8,66 +8,6 @@ public enum Message {
         notifications.filter { $0.channel == channel }.flatMap { $0.payload.split(separator: " ").map(String.init) }
     }
 
-    /// The answer's JSON, of the table `messages` under the name `m`. While a reply runs its content is what has come so far.
-    public static let json: SQL = """
-        (select row_to_json(j) from (select
-            m.id, m.chatroom_id, m.role, \(content) as content, m.status, m.error, \(finishReason) as finish_reason,
-            m.model, m.usage,
-            case when m.variant_of is not null then (
-                select json_build_object(
-                    'count', count(*), 'number', count(*) filter (where s.id <= m.id), 'ids', json_agg(s.id order by s.id))
-                from messages s
-                where s.user_id = m.user_id and s.chatroom_id = m.chatroom_id and s.variant_of = m.variant_of
-            ) end as siblings,
-            case when m.attachments is null then '[]' else \(Attachment.list("m.attachments", of: "m.user_id")) end as attachments,
-            \(createdAt) as created_at, m.completed_at
-        ) j)
-        """
-
-    /// The text of the message `m`: of a reply that is running what has come so far, or what it continues.
-    public static let content: SQL = """
-        case m.status when 'running' then coalesce(nullif(partial_text(m.user_id, m.id, m.attempt), ''), m.content)
-            else m.content end
-        """
-
-    /// When the message `m` was made. A reply's is a millisecond after that of its question, so that clients that sort by it keep
-    /// their order; stored is the one time of the request that made both.
-    public static let createdAt: SQL = """
-        (m.created_at + case m.role when 'model' then \(replyDelay) else interval '0' end)
-        """
-    public static let replyDelay: SQL = "interval '1 millisecond'"
-
-    /// Why the model stopped, of the reply `m`, in a word that stays whatever Gemini calls it: `stop`, `max_tokens`, `safety`,
-    /// `recitation` or `other`; NULL where it did not stop by itself.
-    public static let finishReason: SQL = """
-        case
-            when m.finish_reason is null then null
-            when m.finish_reason in ('STOP', 'MAX_TOKENS') then lower(m.finish_reason)
-            when m.finish_reason in ('RECITATION', 'IMAGE_RECITATION') then 'recitation'
-            when m.finish_reason in (
-                'SAFETY', 'BLOCKLIST', 'PROHIBITED_CONTENT', 'SPII', 'IMAGE_SAFETY', 'IMAGE_PROHIBITED_CONTENT', 'MODEL_ARMOR',
-                'JAILBREAK') then 'safety'
-            else 'other'
-        end
-        """
-
-    /// Whether the reply `m` was cut off before its end, but not for what it said, and can be continued.
-    public static let isCutOff: SQL = """
-        (m.content <> '' and case m.status
-            when 'done' then \(finishReason) in ('max_tokens', 'other')
-            when 'failed' then coalesce(\(finishReason) not in ('safety', 'recitation'), true)
-            else m.status = 'cancelled'
-        end)
-        """
-
-    /// The message `m` of the caller's with this id, as what is joined to `caller`; not where its room is in the trash.
-    public static func found(_ id: ID, in room: ID) -> SQL {
-        """
-        messages m on m.user_id = caller.user_id and m.chatroom_id = \(room) and m.id = \(id) and exists (
-            select from chatrooms r where r.user_id = m.user_id and r.id = m.chatroom_id and r.deleted_at is null)
-        """
-    }
-
     /// Whether the message `m` is part of what was said: replies that never came are not.
     public static let isSaid: SQL = "(m.status = 'done' or m.status = 'cancelled' and m.content <> '')"
 
@@ -88,8 +28,8 @@ public enum Message {
         """
     }
 
-    /// A message just written, as `json` would have it, put together here because writing it in Postgres takes a tenth of
-    /// the time of sending one.
+    /// A message just written, as `message_json` would have it, put together here because writing it in Postgres takes a tenth
+    /// of the time of sending one.
     /// - Parameters:
     ///   - at: the time as JSON.
     ///   - siblings, attachments: the members of these names as JSON.

@@ -104,23 +104,30 @@ public struct WrittenMobile: Decodable, Sendable {
 
     /// The number as it is stored: that of an account which was stored as numbers were read before, or the normal form.
     /// 422 where it has none. Only where the two differ is Postgres asked.
-    public func stored(in database: Database) throws -> Mobile {
-        if let former {
-            let known = try database.row(
-                Mobile.self,
-                """
-                select mobile from users where mobile in (\(former), \(normal)) and mobile_verified_at is not null
-                order by mobile = \(former) limit 1
-                """)
-            if let known { return known }
+    /// - Parameter function: the endpoint's that looks for such an account (`stored_number`).
+    public func stored(by function: StaticString, in database: Database) throws -> Mobile {
+        try stored { former in
+            let found: Stored = try database.call(function, former, normal)
+            return found.number
         }
+    }
+
+    private struct Stored: Decodable { let number: Mobile? }
+
+    /// The same, for the worker, which has no function of its own.
+    public func stored(in database: Database) throws -> Mobile {
+        try stored { former in try database.row(Mobile.self, "select * from stored_number(\(former), \(normal))") }
+    }
+
+    private func stored(finding: (_ former: Mobile) throws -> Mobile?) throws -> Mobile {
+        if let known = try former.flatMap(finding) { return known }
         guard let normal else { throw Problem.invalid("mobile", Fault.country.rawValue) }
         return normal
     }
 
-    /// The same, of a country to whose numbers the operator lets codes be sent.
-    public func reachable(in database: Database) throws -> Mobile {
-        let mobile = try stored(in: database)
+    /// As `stored`, of a country to whose numbers the operator lets codes be sent.
+    public func reachable(by function: StaticString, in database: Database) throws -> Mobile {
+        let mobile = try stored(by: function, in: database)
         guard Settings.otpCountries.isEmpty || Settings.otpCountries.contains(where: mobile.digits.hasPrefix) else {
             throw Problem.invalid("mobile", "must begin with \(Settings.otpCountries.joined(separator: " or "))")
         }

@@ -1,13 +1,10 @@
-/// One-time passwords: six digits, five minutes, five tries, one use; only their keyed hash is kept.
+/// One-time passwords: six digits, five minutes, five tries (`try_code`), one use; only their keyed hash is kept.
 public struct OTP: Sendable {
     /// What a one-time password is good for; one purpose's never serves another.
     public enum Purpose: String, Decodable, Sendable { case reset, signIn = "sign_in" }
 
     /// Seconds that one is good for.
     public static let seconds = 300
-    /// Wrong guesses after which one is dead, and how many of them may come from another address than the one that asked for it:
-    /// otherwise anybody could use up the tries of a code that somebody else waits for.
-    public static let (tries, triesElsewhere) = (5, 2)
 
     public let code: String
 
@@ -30,28 +27,6 @@ public struct OTP: Sendable {
         of guess: EnteredOTP, mobile: Mobile, purpose: Purpose, keys: [TokenKey] = Settings.tokenKeys
     ) -> [String] {
         keys.map { hash(guess.code, mobile, purpose, $0) }
-    }
-
-    /// Counts a guess and judges it: `correct`, `is_superseded` and `attempts_left`, or no row where there is no code to be guessed
-    /// any more.
-    ///
-    /// That is one update of one row, so that tries at the same time are counted too. A code that was right is over at once. One
-    /// that was sent before the current one, and arrived late, is known and does not count: it opens nothing, so that whoever guesses
-    /// still has five tries for the one code in a million.
-    public static func tried(_ guess: EnteredOTP, mobile: Mobile, purpose: Purpose, _ request: Request) -> SQL {
-        let hashes = hashes(of: guess, mobile: mobile, purpose: purpose)
-        let isSuperseded: SQL = "(code_hash <> all(\(hashes)::text[]) and superseded && \(hashes)::text[])"
-        let isElsewhere: SQL =
-            "coalesce(asked_from <> coalesce(login_address_key(\(request.address)::inet), ''), false)"
-        return """
-            update otps set attempts = attempts + case when \(isSuperseded) then 0 else 1 end,
-                elsewhere = elsewhere + case when \(isElsewhere) and not \(isSuperseded) then 1 else 0 end,
-                expires_at = case when code_hash = any(\(hashes)::text[]) then '-infinity' else expires_at end
-            where mobile = \(mobile) and purpose = \(purpose.rawValue) and attempts < \(tries)::int and expires_at > now()
-                and (elsewhere < \(triesElsewhere)::int or not \(isElsewhere))
-            returning code_hash = any(\(hashes)::text[]) as correct, \(isSuperseded) as is_superseded, least(
-                \(tries)::int - attempts, case when \(isElsewhere) then \(triesElsewhere)::int - elsewhere end) as attempts_left
-            """
     }
 
     /// The code as a job carries it to the worker: encrypted under the current key, for this number and purpose alone.
@@ -96,27 +71,21 @@ public struct EnteredOTP: Decodable, Sendable {
     }
 }
 
-/// What came of a guess, as `OTP.tried` has it.
-public struct OTPTry: Decodable {
-    public let correct: Bool
-    let isSuperseded: Bool
-    let attemptsLeft: Int
-
-    enum CodingKeys: String, CodingKey {
-        case correct
-        case isSuperseded = "is_superseded"
-        case attemptsLeft = "attempts_left"
-    }
+/// How many tries a code has left, as `try_code` tells.
+struct TriesLeft: Decodable {
+    let count: Int
+    enum CodingKeys: String, CodingKey { case count = "attempts_left" }
 }
 
 extension Problem {
-    /// A code that is not the one that was sent, or is good no more; of nil, none is.
-    public static func otpInvalid(_ guess: OTPTry?) -> Problem {
-        // The right code of a number without an account is a wrong one too.
-        let left = ["attempts_left": guess.map { $0.correct ? 0 : $0.attemptsLeft } ?? 0]
-        guard let guess, guess.isSuperseded else {
-            return Problem(401, "otp_invalid", "The code is wrong, used or over.", extra: left)
-        }
-        return Problem(401, "otp_superseded", "A newer code has been sent. Enter that one.", extra: left)
+    /// A code that is not the one that was sent, or is good no more.
+    static func otpInvalid(left: Int) -> Problem {
+        Problem(401, "otp_invalid", "The code is wrong, used or over.", extra: ["attempts_left": left])
+    }
+
+    /// The code is one that was sent before the current one.
+    static func otpSuperseded(left: Int) -> Problem {
+        Problem(
+            401, "otp_superseded", "A newer code has been sent. Enter that one.", extra: ["attempts_left": left])
     }
 }

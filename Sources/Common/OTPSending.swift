@@ -2,57 +2,38 @@
 ///
 /// Numbers with and without an account are treated alike, so that nobody finds out which is which: the worker, which sends
 /// the code, drops those that nobody waits for.
-public func sendOTP(for purpose: OTP.Purpose, _ request: Request, _ database: Database) throws -> Response {
-    let mobile = try request.json(Addressee.self).mobile.reachable(in: database)
+/// - Parameters:
+///   - function: the endpoint's, which stores the code and has it sent (`send_code`).
+///   - numberFunction: the endpoint's that finds how a number is stored (`WrittenMobile.stored`).
+public func sendOTP(
+    for purpose: OTP.Purpose, by function: StaticString, numberBy numberFunction: StaticString, _ request: Request,
+    _ database: Database
+) throws -> Response {
+    let mobile = try request.json(Addressee.self).mobile.reachable(by: numberFunction, in: database)
     let otp = OTP.random()
     let isShown = Settings.otpDelivery == "response"
     let sealed = isShown ? nil : otp.sealed(mobile: mobile, purpose: purpose)
-
-    let outcome = try database.row(
-        Outcome.self,
-        """
-        with counted as (
-            select * from count_code(
-                \(mobile), \(KeptLimits.keys(of: mobile))::text[], \(request.address)::inet, \(request.header("USER_AGENT")),
-                \(Settings.otpResendSeconds)::int, \(Settings.otpPerAddressHour)::int, \(Settings.otpPerDay)::int)
-        ), sent as (
-            insert into otps as o (mobile, purpose, code_hash, expires_at, asked_from)
-            select \(mobile), \(purpose.rawValue), \(otp.hash(mobile: mobile, purpose: purpose)),
-                clock_timestamp() + make_interval(secs => \(OTP.seconds)::int), login_address_key(\(request.address)::inet)
-            from counted where refusal is null
-            on conflict (mobile, purpose) do update
-            set code_hash = excluded.code_hash, attempts = 0, sent_at = now(), expires_at = excluded.expires_at,
-                asked_from = excluded.asked_from, elsewhere = 0,
-                superseded = case when o.expires_at > now() and o.attempts < \(OTP.tries)::int
-                    then (o.code_hash || o.superseded)[1:\(OTP.tries)::int] else '{}' end
-            returning o.mobile, o.purpose, o.expires_at
-        ), queued as (
-            insert into jobs (user_id, lane, id, kind, payload)
-            select md5('otp:' || s.mobile)::uuid, j.id, j.id, 'otp', jsonb_build_object(
-                'mobile', s.mobile, 'purpose', s.purpose, 'expires_at', s.expires_at, 'sealed', \(sealed)::text)
-            from sent s cross join (select uuidv7(clock_timestamp()) as id) j
-            where \(!isShown)::bool
-        )
-        select refusal, wait from counted
-        """)
-    guard let outcome else { throw Problem.internalError }
-    if let refusal = outcome.refusal { throw Problem.otpRefused(refusal, wait: max(1, outcome.wait)) }
+    let sent: SecondsToWait = try database.call(
+        function, mobile, KeptLimits.keys(of: mobile), request.address, request.header("USER_AGENT"),
+        Settings.otpResendSeconds, Settings.otpPerAddressHour, Settings.otpPerDay,
+        otp.hash(mobile: mobile, purpose: purpose), OTP.seconds, sealed)
     if !isShown { Doorbell.bell.ring() }
     let shown = isShown ? ",\"otp\":\"\(otp.code)\"" : ""
-    return .json("{\"expires_in\":\(OTP.seconds),\"resend_in\":\(outcome.wait)\(shown)}")
+    return .json("{\"expires_in\":\(OTP.seconds),\"resend_in\":\(sent.count)\(shown)}")
 }
 
 private struct Addressee: Decodable { let mobile: WrittenMobile }
 
-private struct Outcome: Decodable {
-    /// The code of the limit that is in the way.
-    let refusal: String?
-    /// Seconds until another may be sent.
-    let wait: Int
+/// Seconds that have to pass before something may be done again.
+struct SecondsToWait: Decodable {
+    let count: Int
+    enum CodingKeys: String, CodingKey { case count = "wait" }
 }
 
 extension Problem {
-    fileprivate static func otpRefused(_ code: String, wait: Int) -> Problem {
+    /// A limit is in the way of a code.
+    static func otpRefused(_ code: String, _ wait: SecondsToWait) -> Problem {
+        let wait = max(1, wait.count)
         let headers = [("Retry-After", String(wait))]
         let extra = ["resend_in": wait]
         switch code {

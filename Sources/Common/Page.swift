@@ -37,39 +37,33 @@ public struct Page: Sendable {
     /// - Parameter keys: the place of the entry with this index, as the list's keys.
     public func members(_ name: String, _ entries: [String], keys: (Int) -> [String]) -> String {
         let hasMore = entries.count > limit
-        let cursor = hasMore ? "\"\(cursor(keys(limit - 1)))\"" : "null"
+        let cursor = hasMore ? "\"\(cursor(keys(limit - 1).joined(separator: " ")))\"" : "null"
         return "\"\(name)\":[\(entries.prefix(limit).joined(separator: ","))],\"next_cursor\":\(cursor)"
     }
 
-    /// The whole answer, where the statement that starts from `Caller.live` and joins to it, with an outer join, one entry more than
-    /// `limit`, selects of each its `place`, its keys with spaces between, and its JSON as `entry`.
+    /// The same, where the entries are put together already.
+    /// - Parameter next: the place of the last of them; empty where no page follows.
+    public func members(_ name: String, _ entries: String, next: String) -> String {
+        let cursor = next.isEmpty ? "null" : "\"\(cursor(next))\""
+        return "\"\(name)\":[\(entries)],\"next_cursor\":\(cursor)"
+    }
+
+    /// The whole answer, of the rows that a function gives: one entry more than `limit` at most, of each its `place`, which is its keys
+    /// with spaces between, and its JSON as `entry`.
     /// - Parameter json: makes of an `entry` what the answer has of it.
-    public func answer(
-        _ name: String, from database: Database, _ statement: SQL, as json: (String) throws -> String = { $0 }
-    ) throws -> Response {
-        let rows = try database.rows(Row.self, statement)
-        if rows.isEmpty { throw Problem.sessionEnded }
-        let entries = rows.filter { $0.place != nil }
-        return .json(
-            "{\(members(name, try entries.compactMap(\.entry).map(json)) { [entries[$0].place ?? ""] })}")
+    public func answer(_ name: String, _ rows: [Row], as json: (String) throws -> String = { $0 }) throws -> Response {
+        let entries = try rows.map { try json($0.entry) }
+        return .json("{\(members(name, entries) { [rows[$0].place] })}")
     }
 
-    private struct Row: Decodable {
-        let place: String?
-        let entry: String?
+    /// An entry of a list, as functions give it.
+    public struct Row: Decodable {
+        public let place: String
+        public let entry: String
     }
 
-    /// A time among the keys of a place, which are microseconds since 1970.
-    public static func time(_ key: String?) -> SQL {
-        "'epoch'::timestamptz + \(key)::bigint * interval '1 microsecond'"
-    }
-
-    /// A time, as such a key.
-    public static func key(_ time: SQL) -> SQL { "(extract(epoch from \(time)) * 1000000)::bigint" }
-
-    private func cursor(_ place: [String]) -> String {
-        let text = place.joined(separator: " ")
-        return Sodium.base64url(Page.signature(text, scope: scope, key: .signing()) + text.utf8)
+    private func cursor(_ text: String) -> String {
+        Sodium.base64url(Page.signature(text, scope: scope, key: .signing()) + text.utf8)
     }
 
     private static func place(_ cursor: String, scope: String) -> [String]? {

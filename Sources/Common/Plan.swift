@@ -43,9 +43,6 @@ public struct Plan: Sendable {
 
     // MARK: SQL, of the table `users` under the name `u`
 
-    /// Whether the plan of the user `u` allows a room to choose this model, or none.
-    public static func allows(_ model: Model?) -> SQL { "(\(model)::text is null or \(model) = any(\(models)))" }
-
     /// The model that answers in a room that chose the one which `chosen` selects: the operator's where it chose none, or one that
     /// the plan does not include any more.
     public static func model(_ chosen: SQL) -> SQL {
@@ -59,13 +56,19 @@ public struct Plan: Sendable {
     public static func contextTokens(of tier: SQL) -> SQL {
         "case \(tier) when 'pro' then \(pro.contextTokens)::int else \(basic.contextTokens)::int end"
     }
-
-    /// `messagesPerDay` of the user `u`, NULL where there is no limit.
-    public static let messagesPerDay: SQL =
-        "nullif(case \(User.tier) when 'pro' then \(pro.messagesPerDay)::int else \(basic.messagesPerDay)::int end, 0)"
 }
 
 extension Problem {
     /// The caller's plan does not go so far.
     public static let planForbids = Problem(402, "plan_forbids", "Your plan does not include this model.")
+
+    public static func fileTooLarge(_ plan: Plan) -> Problem {
+        Problem(413, "body_too_large", "The file is larger than the \(plan.fileBytes >> 20) MB of your plan.")
+    }
+
+    static func storageFull(_ plan: Plan) -> Problem {
+        Problem(
+            409, "storage_full",
+            "Your files would have more than the \(plan.storedBytes >> 20) MB of your plan; delete some first.")
+    }
 }

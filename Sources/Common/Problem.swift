@@ -48,6 +48,12 @@ public struct Problem: Error, Sendable {
     public init(telling error: any Error, requestID: String) {
         switch error {
         case let problem as Problem: self = problem
+        case let refusal as Refusal:
+            do {
+                self = try Problem.of(refusal)
+            } catch {
+                self.init(telling: error, requestID: requestID)
+            }
         // The account was deleted while this was under way.
         case let error as DatabaseError where error.constraint?.hasSuffix("_user_id_fkey") ?? false:
             self = .sessionEnded

@@ -1,36 +1,44 @@
-/// What an endpoint does about a request: the statement that it begins with, and the answer that it makes of what comes.
+/// What an endpoint that only reads asks about a request, and the answer that it makes of what comes.
 ///
 ///     serve { request in
-///         let caller = try request.caller()
-///         let user: SQL = "with caller as (\(caller.live)) select …"
-///         return Query(user) { database in .json(try database.answer(user)) }
+///         Query(Call("get_me", try request.caller())) { (user: JSONAnswer) in .json(user) }
 ///     }
 ///
-/// Where several requests wait for one process, their statements are run together, in one round trip and one transaction, and each
-/// finds what came for its own when it runs it. The more there is to do, the less each costs: the wake-ups, the switches between
-/// processes and the commit are shared. One that fails, or would have to wait, is run by itself when the others are answered.
+/// Where several requests wait for one process, their calls go in one round trip (libpq's pipeline mode): the wake-ups and the
+/// switches between processes are shared. Each call is a transaction of its own, and each request gets what came for it.
 public struct Query {
-    /// Nil where nothing can be run for others too.
-    let statement: SQL?
-    /// Whose rows it locks. Those who lock the same rows do it in the order of their owners, so that none wait for each other.
-    let owner: ID?
-    /// What it has in common with its repeats.
-    let key: String?
-    let answer: (Database) throws -> Response
+    let call: Call
+    let answer: (Result, Database) throws -> Response
 
-    /// - Parameters:
-    ///   - statement: run first by `answer`. It must bear being run in a transaction with those of others: what it locks is locked
-    ///     until all are done. It counts on no `RateLimit`, which would be heard of as another's.
-    ///   - owner: the user whose rows it locks, and it locks no others; nil where it locks none.
-    ///   - once: by what its repeats are known.
-    public init(
-        _ statement: SQL, locking owner: ID? = nil, once: Once? = nil, answer: @escaping (Database) throws -> Response
-    ) {
-        (self.statement, self.owner, key, self.answer) = (statement, owner, once?.identity, answer)
+    /// - Parameter answer: may ask more.
+    public init<Row: Decodable>(_ call: Call, _ answer: @escaping (Row, Database) throws -> Response) {
+        self.call = call
+        self.answer = { result, database in try answer(try result.given(), database) }
     }
 
-    /// What is not to be done together with anything.
-    public init(alone answer: @escaping (Database) throws -> Response) {
-        (statement, owner, key, self.answer) = (nil, nil, nil, answer)
+    /// The same for a call that gives any number of rows.
+    public init<Row: Decodable>(all call: Call, _ answer: @escaping ([Row]) throws -> Response) {
+        self.call = call
+        self.answer = { result, _ in try answer(try result.allGiven()) }
+    }
+
+    /// The same, where the call is all that is asked.
+    public init<Row: Decodable>(_ call: Call, _ answer: @escaping (Row) throws -> Response) {
+        self.init(call) { (row: Row, _) in try answer(row) }
+    }
+
+    /// The answers to several requests, of each what `handler` asks about it.
+    static func answers(
+        to requests: [Request], from database: Database, _ handler: (Request) throws -> Query
+    ) -> [Swift.Result<Response, any Error>] {
+        let queries = requests.map { request in Swift.Result { try handler(request) } }
+        var results = database.results(of: queries.compactMap { try? $0.get().call })[...]
+        return queries.map { query in
+            Swift.Result {
+                let query = try query.get()
+                let result = results.popFirst() ?? nil
+                return try query.answer(try result?.get() ?? database.run(query.call.statement), database)
+            }
+        }
     }
 }

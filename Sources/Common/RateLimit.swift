@@ -1,9 +1,7 @@
 /// How many requests of a kind a user may send in a minute, whichever process and host they reach: the table `request_rates`.
 /// What is sent at a steady pace passes; what comes at once may be as much as a minute's worth.
 ///
-/// It rides along in the statement that does the work, as a condition on the caller:
-/// `with caller as (\(caller.live) and \(RateLimit.rooms.allows))`. Where it does not hold, 429 is thrown, and the headers of
-/// every answer tell how it stands.
+/// An endpoint's function counts the request (`count_request`), and says in the columns `verdict` and `standing` what came of that.
 public enum RateLimit: String, CaseIterable, Sendable {
     case rooms, search, sharing, attachments, account, export, billing
 
@@ -19,16 +17,10 @@ public enum RateLimit: String, CaseIterable, Sendable {
         let set = Settings.number("RATE_\(rawValue.uppercased())", default: standard, in: 0...100_000)
         return Settings.limits ? set : 0
     }
-
-    /// A condition on the caller, which counts the request.
-    public var allows: SQL {
-        let perMinute = perMinute
-        return perMinute == 0 ? "true" : "may_request(user_id, \(rawValue), \(perMinute))"
-    }
 }
 
 /// How a limit stands for a user.
-public struct Standing: Sendable {
+public struct Standing: Decodable, Sendable {
     let name: String
     let limit: Int
     /// Seconds that the limit is for.
@@ -41,15 +33,21 @@ public struct Standing: Sendable {
         (self.name, self.limit, self.window, self.remaining, self.seconds) = (name, limit, window, remaining, seconds)
     }
 
-    /// Out of the notice of `may_request`; nil where it is of something else.
-    init?(notice: String) {
-        let words = notice.split(separator: " ")
+    /// Out of the words of `count_request`.
+    public init(from decoder: any Decoder) throws {
+        let text = try decoder.singleValueContainer().decode(String.self)
+        let words = text.split(separator: " ")
         guard words.count == 4, let limit = Int(words[1]), let remaining = Int(words[2]), let seconds = Int(words[3])
-        else { return nil }
+        else {
+            throw DatabaseError.mismatch("no standing: \(text)")
+        }
         self.init(String(words[0]), limit: limit, window: 60, remaining: remaining, seconds: seconds)
     }
 
     /// As the IETF's draft has them (draft-ietf-httpapi-ratelimit-headers-10).
+    public static func headers(_ standing: Standing?) -> [(String, String)] { headers(standing.map { [$0] } ?? []) }
+
+    /// The same for several limits.
     public static func headers(_ standings: [Standing]) -> [(String, String)] {
         guard !standings.isEmpty else { return [] }
         let policies = standings.map { "\"\($0.name)\";q=\($0.limit);w=\($0.window)" }

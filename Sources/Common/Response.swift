@@ -7,7 +7,8 @@ public struct Response {
     public var headers: [(String, String)]
     public var body: [UInt8]
     /// Set by `wait`: the answer is made anew when something happens to this.
-    var waitsFor: (id: ID, owner: ID, seconds: Int)?
+    typealias Wait = (id: ID, owner: ID, seconds: Int)
+    var waitsFor: Wait?
     /// Set by `stream`: nobody knows yet how long the body is.
     private var isStream = false
     /// What writes the body of such an answer, where the loop is to see to that.

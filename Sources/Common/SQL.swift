@@ -6,12 +6,6 @@
 /// The text depends on no value, so it is prepared once a connection. Another `SQL` may be interpolated: its text goes
 /// in as it stands and its values are numbered on.
 ///
-/// A statement may do for several what it does for one: where a value is interpolated as `\(each: …)`, it is an array of the values
-/// of each, and their rows tell by a column `number` (from 1) whose they are. `merged` makes one of such statements.
-///
-///     select number, title
-///     from unnest(\(each: user)::uuid[], \(each: id)::uuid[]) with ordinality as n (user_id, id, number) join chatrooms using (user_id, id)
-///
 /// The literals are kept where the program has them, and the text is put together only to be prepared: to do it for each
 /// request took a tenth of a small handler's time.
 public struct SQL: ExpressibleByStringInterpolation, Equatable, Sendable {
@@ -20,9 +14,6 @@ public struct SQL: ExpressibleByStringInterpolation, Equatable, Sendable {
         let address: UInt
         let count: Int
         static let parameter = Piece(address: 0, count: 0)
-        /// A parameter that is an array of the values of each.
-        static let each = Piece(address: 0, count: 1)
-        var isValue: Bool { address == 0 }
     }
 
     /// Statements of the same pieces have the same text.
@@ -45,7 +36,7 @@ public struct SQL: ExpressibleByStringInterpolation, Equatable, Sendable {
         var bytes: [UInt8] = []
         var number = 0
         for piece in pieces {
-            if piece.isValue {
+            if piece == .parameter {
                 number += 1
                 bytes += "$\(number)".utf8
             } else {
@@ -55,42 +46,15 @@ public struct SQL: ExpressibleByStringInterpolation, Equatable, Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    /// The indices of statements, those together that can be merged: they differ only in the values of each.
-    static func kinds(of statements: [SQL]) -> [[Int]] {
-        var kinds: [[Int]] = []
-        for index in statements.indices {
-            if let kind = kinds.firstIndex(where: { statements[$0[0]].isLike(statements[index]) }) {
-                kinds[kind].append(index)
-            } else {
-                kinds.append([index])
-            }
-        }
-        return kinds
-    }
-
-    private func isLike(_ other: SQL) -> Bool {
-        guard pieces == other.pieces, pieces.contains(.each) else { return false }
-        // By their bytes: to ==, ways to write one character are equal.
-        func bytes(_ text: String?) -> [UInt8]? { text.map { Array($0.utf8) } }
-        return zip(pieces.filter(\.isValue), zip(values, other.values)).allSatisfy { piece, values in
-            piece == .each || bytes(values.0) == bytes(values.1)
-        }
-    }
-
-    /// One statement for all of these, which are of one kind: the nth has the number n.
-    static func merged(_ statements: [SQL]) -> SQL {
-        guard var sql = statements.first, statements.count > 1 else { return statements[0] }
-        for (index, piece) in sql.pieces.filter(\.isValue).enumerated() where piece == .each {
-            sql.values[index] =
-                "{" + statements.map { $0.values[index]?.dropFirst().dropLast() ?? "" }.joined(separator: ",") + "}"
-        }
-        return sql
-    }
-
-    private mutating func append(_ literal: StaticString) {
+    mutating func append(_ literal: StaticString) {
         if literal.utf8CodeUnitCount > 0 {
             pieces.append(Piece(address: UInt(bitPattern: literal.utf8Start), count: literal.utf8CodeUnitCount))
         }
+    }
+
+    mutating func append(parameter value: String?) {
+        pieces.append(.parameter)
+        values.append(value)
     }
 
     /// Collects the pieces of an interpolated literal.
@@ -105,19 +69,12 @@ public struct SQL: ExpressibleByStringInterpolation, Equatable, Sendable {
         public mutating func appendLiteral(_ literal: StaticString) { sql.append(literal) }
 
         public mutating func appendInterpolation(_ value: (some SQLValue)?) {
-            sql.pieces.append(.parameter)
-            sql.values.append(value?.sqlText)
+            sql.append(parameter: value?.sqlText)
         }
 
         /// An array some of whose elements may be NULL.
         public mutating func appendInterpolation(_ values: [(some SQLValue)?]) {
             appendInterpolation(arrayLiteral(values.map { $0?.sqlText }))
-        }
-
-        /// The value of one, where there may be those of others.
-        public mutating func appendInterpolation(each value: (some SQLValue)?) {
-            sql.pieces.append(.each)
-            sql.values.append(arrayLiteral([value?.sqlText]))
         }
 
         public mutating func appendInterpolation(_ fragment: SQL) {
@@ -143,14 +100,28 @@ extension Array: SQLValue where Element: SQLValue {
     public var sqlText: String { arrayLiteral(map(\.sqlText)) }
 }
 
-/// An array in the text format of Postgres: every element quoted, but for nil, which is NULL.
-private func arrayLiteral(_ elements: [String?]) -> String {
-    var bytes = [UInt8(ascii: "{")]
+/// An array some of whose elements may be NULL.
+public struct SQLArray: SQLValue {
+    public let sqlText: String
+    public init(_ elements: [(some SQLValue)?]) { sqlText = arrayLiteral(elements.map { $0?.sqlText }) }
+}
+
+/// An array in the text format of Postgres.
+func arrayLiteral(_ elements: [String?]) -> String { literal("{", elements, null: "NULL", "}") }
+
+/// A composite value in the text format of Postgres.
+func compositeLiteral(_ members: [String?]) -> String { literal("(", members, null: "", ")") }
+
+/// Every element quoted, but for nil.
+private func literal(_ start: String, _ elements: [String?], null: String, _ end: String) -> String {
+    var bytes = Array(start.utf8)
     bytes.reserveCapacity(elements.reduce(2) { $0 + ($1?.utf8.count ?? 4) + 3 })
+    var isFirst = true
     for element in elements {
-        if bytes.count > 1 { bytes.append(UInt8(ascii: ",")) }
+        if !isFirst { bytes.append(UInt8(ascii: ",")) }
+        isFirst = false
         guard let element else {
-            bytes += "NULL".utf8
+            bytes += null.utf8
             continue
         }
         bytes.append(UInt8(ascii: "\""))
@@ -160,6 +131,6 @@ private func arrayLiteral(_ elements: [String?]) -> String {
         }
         bytes.append(UInt8(ascii: "\""))
     }
-    bytes.append(UInt8(ascii: "}"))
+    bytes += end.utf8
     return String(decoding: bytes, as: UTF8.self)
 }

@@ -1,5 +1,10 @@
 import Glibc
 
+/// Answers requests that wait for this process, in any order: `answer` takes the number of each with what came of it, once.
+public typealias BatchHandler = (
+    _ requests: [Request], _ database: Database, _ answer: (Int, Swift.Result<Response, any Error>) -> Void
+) -> Void
+
 /// Serves requests with `handler`, one at a time, until the process is told to stop.
 ///
 /// Where descriptor 0 is a listening socket, it speaks FastCGI on it; otherwise it answers one request as CGI. SIGTERM, SIGINT and
@@ -8,15 +13,28 @@ import Glibc
 public func serve(
     readingBody: Bool = true, _ handler: @escaping (Request, Database) throws -> Response
 ) -> Never {
-    serve(readingBody: readingBody, together: 1) { request in Query { try handler(request, $0) } }
+    serve(readingBody: readingBody, together: 1) { requests, database, answer in
+        for (number, request) in requests.enumerated() {
+            answer(number, Swift.Result { try handler(request, database) })
+        }
+    }
 }
 
-/// As above, but requests that wait for this process are begun together, as far as `Settings.requestsTogether` allows.
+/// As above, for an endpoint that only reads: what requests that wait for this process ask is asked in one round trip.
 public func serve(_ handler: @escaping (Request) throws -> Query) -> Never {
+    serveTogether { requests, database, answer in
+        for (number, result) in Query.answers(to: requests, from: database, handler).enumerated() {
+            answer(number, result)
+        }
+    }
+}
+
+/// As above, but requests that wait for this process come together, as many as `Settings.requestsTogether` allows.
+public func serveTogether(_ handler: @escaping BatchHandler) -> Never {
     serve(readingBody: true, together: Settings.preparedStatements ? Settings.requestsTogether : 1, handler)
 }
 
-private func serve(readingBody: Bool, together: Int, _ handler: @escaping (Request) throws -> Query) -> Never {
+private func serve(readingBody: Bool, together: Int, _ handler: @escaping BatchHandler) -> Never {
     Settings.check()
     signal(SIGPIPE, SIG_IGN)
     var server = Server(readingBody: readingBody, together: together, handler: handler)
@@ -29,7 +47,7 @@ private struct Server {
     let readingBody: Bool
     /// How many requests are begun together at most.
     let together: Int
-    let handler: (Request) throws -> Query
+    let handler: BatchHandler
     let database = Database()
     private var held: [Int32: Held] = [:]
     /// Monotonic milliseconds at which the held requests are looked at, notified or not.
@@ -53,7 +71,7 @@ private struct Server {
         let deadline: Int
     }
 
-    init(readingBody: Bool, together: Int, handler: @escaping (Request) throws -> Query) {
+    init(readingBody: Bool, together: Int, handler: @escaping BatchHandler) {
         (self.readingBody, self.together, self.handler) = (readingBody, together, handler)
     }
 
@@ -170,39 +188,38 @@ private struct Server {
 
     // MARK: Requests
 
-    /// A request that has come, and what the handler makes of it.
-    private struct Arrival {
-        let exchange: Exchange
-        let request: Request
-        let query: Swift.Result<Query, any Error>
-        var ahead: Database.Ahead?
-
-        /// Who has to wait for something keeps nobody waiting who need not: least of all who repeats what is being carried out.
-        var patience: Int {
-            guard ahead == nil, case .success(let query) = query else { return 0 }
-            return query.key == nil ? 1 : 2
-        }
-    }
-
     private mutating func begin(_ exchanges: [Exchange]) {
         CPULimit.restart()
         let began = monotonicMilliseconds()
-        let arrivals = runTogether(exchanges.map(read))
-        for arrival in (0...2).flatMap({ patience in arrivals.filter { $0.patience == patience } }) {
-            database.ahead = arrival.ahead
-            var (exchange, request) = (arrival.exchange, arrival.request)
-            var response = answer(request) { try arrival.query.get() }
-            if let wait = response.waitsFor, holdsEnough(of: wait.owner) {
-                request.hasWaited = true
-                response = answer(request) { try handler(request) }
+        var arrived: [(exchange: Exchange, request: Request)] = []
+        for exchange in exchanges {
+            let (request, isWhole) = read(exchange)
+            if isWhole {
+                arrived.append((exchange, request))
+            } else {
+                finish(exchange, request, response(to: request, .failure(Problem.bodyTooLarge)), began: began)
             }
+        }
+        var waiting: [(number: Int, wait: Response.Wait)] = []
+        handler(arrived.map(\.request), database) { number, result in
+            let (exchange, request) = arrived[number]
+            let response = response(to: request, result)
             if let wait = response.waitsFor {
+                waiting.append((number, wait))
+            } else {
+                finish(exchange, request, response, began: began)
+            }
+        }
+        for (number, wait) in waiting {
+            var (exchange, request) = arrived[number]
+            if holdsEnough(of: wait.owner) {
+                request.hasWaited = true
+                finish(exchange, request, answer(request), began: began)
+            } else {
                 let deadline = began + wait.seconds * 1_000
                 held[exchange.descriptor ?? -1] = Held(
                     exchange: exchange, request: request, id: wait.id, owner: wait.owner, began: began,
                     deadline: deadline)
-            } else {
-                finish(exchange, request, response, began: began)
             }
         }
     }
@@ -212,31 +229,12 @@ private struct Server {
         Settings.limits && held.values.count { $0.owner == owner } >= Settings.heldRequestsPerUser
     }
 
-    private func read(_ exchange: Exchange) -> Arrival {
+    /// The request, and whether its body is as long as may be at most.
+    private func read(_ exchange: Exchange) -> (Request, isWhole: Bool) {
         let body = readingBody ? exchange.body(limit: Request.bodyLimit) : []
         var request = Request(parameter: exchange.parameter, body: body ?? [], read: exchange.read)
         request.hasWaited = held.count >= capacity
-        let query = Swift.Result {
-            guard body != nil else { throw Problem.bodyTooLarge }
-            return try handler(request)
-        }
-        return Arrival(exchange: exchange, request: request, query: query)
-    }
-
-    /// Runs what several requests begin with.
-    private func runTogether(_ arrivals: [Arrival]) -> [Arrival] {
-        guard arrivals.count > 1 else { return arrivals }
-        let queries = arrivals.map { try? $0.query.get() }
-        // A repeat finds what comes of the other.
-        var keys: Set<String> = []
-        let asking = arrivals.indices
-            .filter { queries[$0]?.statement != nil && queries[$0]?.key.map { keys.insert($0).inserted } ?? true }
-            .sorted { queries[$0]?.owner?.text ?? "" < queries[$1]?.owner?.text ?? "" }
-        let isLocking = asking.contains { queries[$0]?.owner != nil }
-        let came = database.runTogether(asking.compactMap { queries[$0]?.statement }, locking: isLocking)
-        var arrivals = arrivals
-        for (index, ahead) in zip(asking, came) { arrivals[index].ahead = ahead }
-        return arrivals
+        return (request, body != nil)
     }
 
     /// Calls the handler again for a held request, which stays held if it still has nothing to say.
@@ -244,8 +242,7 @@ private struct Server {
         guard var entry = held[descriptor] else { return }
         CPULimit.restart()
         entry.request.hasWaited = isOver
-        let (request, handler) = (entry.request, handler)
-        let response = answer(request) { try handler(request) }
+        let response = answer(entry.request)
         guard response.waitsFor == nil else { return }
         held[descriptor] = nil
         finish(entry.exchange, entry.request, response, began: entry.began)
@@ -267,16 +264,18 @@ private struct Server {
             ])
     }
 
-    private func answer(_ request: Request, _ query: () throws -> Query) -> Response {
-        var response: Response
-        do {
-            response = try query().answer(database)
-        } catch {
-            response = Problem(telling: error, requestID: request.id).response(requestID: request.id)
-        }
-        // Of nobody else's business.
-        database.ahead = nil
-        if let standing = database.takeStanding() { response.headers += Standing.headers([standing]) }
+    /// The answer to one request by itself.
+    private func answer(_ request: Request) -> Response {
+        var response = Problem.internalError.response(requestID: request.id)
+        handler([request], database) { _, result in response = self.response(to: request, result) }
         return response
+    }
+
+    private func response(to request: Request, _ result: Swift.Result<Response, any Error>) -> Response {
+        do {
+            return try result.get()
+        } catch {
+            return Problem(telling: error, requestID: request.id).response(requestID: request.id)
+        }
     }
 }

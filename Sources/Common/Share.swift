@@ -14,6 +14,11 @@ public struct Share: Decodable {
         case user = "user_id"
     }
 
+    /// The answer's JSON, of what the function `share_json` gives.
+    public static func answer(_ share: String) throws -> String {
+        try JSON.decode(Share.self, Array(share.utf8)).answer()
+    }
+
     /// The answer's JSON.
     public func answer(keys: [TokenKey] = Settings.tokenKeys) -> String {
         let token = keys.lazy.map { Share.token(user: user, id: id, key: $0) }.first { Share.hash(of: $0) == hash }
@@ -29,11 +34,4 @@ public struct Share: Decodable {
 
     /// SHA-256 in hexadecimal.
     public static func hash(of token: String) -> String { Sodium.sha256(Array(token.utf8)).hex }
-
-    /// The columns of a `Share`, of the table `shares` under the name `s`.
-    public static let columns: SQL = """
-        s.user_id, s.id, s.token_hash as hash, (
-            select row_to_json(j)::text from (select s.id, s.chatroom_id, s.title, s.created_at, s.expires_at) j
-        ) as json
-        """
 }

@@ -1,24 +1,7 @@
-extension RefreshToken {
-    /// Inserts the session that this is the first token of, for the `user_id` that `users` selects, and records it:
-    /// the part of a statement that follows `with …,` and names `session`.
-    /// - Parameter means: what they signed in by, `otp` or `password`.
-    public func session(for users: SQL, by means: String, _ request: Request) -> SQL {
-        """
-        session as (
-            insert into sessions (user_id, id, signed_in_by, refresh_hash, expires_at, ip, user_agent)
-            select o.user_id, \(session), \(means), \(hash), now() + make_interval(secs => \(Settings.sessionSeconds)::int),
-                \(request.address)::inet, left(\(request.header("USER_AGENT")), 500)
-            from (\(users)) o
-            returning user_id
-        ), signed_in as (\(SecurityEvent.signedIn.record(for: "select user_id from session", request)))
-        """
-    }
-}
-
 extension Response {
     /// The answer to everybody who has just signed in or been refreshed.
     /// - Parameters:
-    ///   - json: the user's, as `User.json` has it.
+    ///   - json: the user's, as `user_json` has it.
     ///   - time: seconds since 1970 at which that was.
     public static func signIn(
         user: ID, json: String, refresh: RefreshToken, key: TokenKey = .signing(), time: Int = secondsSince1970()
@@ -29,5 +12,20 @@ extension Response {
             {"token":"\(token)","token_type":"Bearer","expires_in":\(Settings.accessTokenSeconds),\
             "refresh_token":"\(refresh.text(user: user))","user":\(json)}
             """)
+    }
+}
+
+extension Problem {
+    /// A number or a password that signs nobody in; which of the two, nobody is told.
+    public static let credentialsInvalid = unauthorized(
+        "credentials_invalid", "The number or the password is wrong.")
+    /// The same of somebody who is signed in.
+    public static let currentPasswordWrong = unauthorized("credentials_invalid", "The current password is wrong.")
+
+    /// An address signs up too many.
+    static func signupLimitReached(_ wait: SecondsToWait) -> Problem {
+        Problem(
+            429, "signup_limit_reached", "Too many sign-ups from this address. Try again in \(wait.count) seconds.",
+            headers: [("Retry-After", String(wait.count))])
     }
 }

@@ -1,20 +1,5 @@
-/// What Stripe's subscriptions and the operator's grants mean for a user.
+/// What the owner of a subscription is told.
 public enum Subscription {
-    /// The answer of `GET /subscription/status`, of the table `users` under the name `u`: of several subscriptions the one that
-    /// counts longest.
-    public static let json: SQL = """
-        (select row_to_json(j) from (select \(User.tier) as tier, s.status, s.current_period_end, s.cancel_at, s.grace_until,
-                s.notice
-            from (select) one left join lateral (
-                select case when ends_at(s) <= now() then 'canceled' else s.status end as status, s.current_period_end,
-                    ends_at(s) as cancel_at, case when s.status = 'past_due' or s.current_period_end <= now()
-                        then entitled_until(s) end as grace_until, \(Notice.json) as notice
-                from subscriptions s where s.user_id = u.id
-                order by entitled_until(s) desc nulls last, s.created_at desc limit 1
-            ) s on true
-        ) j)
-        """
-
     /// What the owner of a subscription has to do or to know, by the codes of `subscription_notice()`.
     public enum Notice: String, CaseIterable, Sendable {
         case paymentDue = "payment_due"
@@ -37,30 +22,15 @@ public enum Subscription {
             }
         }
 
-        /// `{code, detail, resumes_at}` of the subscription `s`; NULL where there is nothing to say.
-        public static let json: SQL = """
-            (select json_build_object('code', n.code, 'detail', d.detail,
-                    'resumes_at', case n.code when \(collectionPaused.rawValue) then s.resumes_at end)
-                from subscription_notice(s) n (code)
-                join unnest(\(allCases.map(\.rawValue))::text[], \(allCases.map(\.detail))::text[]) d (code, detail) using (code))
-            """
-
         /// Refuses another purchase.
         public var problem: Problem { Problem(409, rawValue, detail) }
     }
 
-    /// The same for a caller.
-    public static func status(of caller: Caller) -> SQL {
-        """
-        with caller as (\(caller.live))
-        select \(json) as json from caller join users u on u.id = caller.user_id
-        """
-    }
-
-    /// Whether the subscription `s` goes on, paid or not, so that another one would be paid besides.
-    public static let isRunning: SQL = """
-        (s.status in ('active', 'trialing', 'past_due', 'unpaid', 'paused') and coalesce(ends_at(s) > now(), true))
-        """
+    /// The sentence of each notice by its code, as JSON: functions put it into their answers (`notice_json`).
+    public static let notices: String = {
+        let members = Notice.allCases.map { "\"\($0.rawValue)\":\(JSON.quoted($0.detail))" }
+        return "{\(members.joined(separator: ","))}"
+    }()
 }
 
 extension Problem {
@@ -71,4 +41,7 @@ extension Problem {
         503, "stripe_unavailable", "Stripe does not answer at the moment; try again.", headers: [("Retry-After", "5")])
     /// There is nothing at Stripe to be cancelled, resumed or managed.
     public static let noSubscription = Problem(409, "no_subscription", "There is no subscription.")
+    /// Whoever is Pro may not pay for it besides.
+    public static let alreadyPro = Problem(
+        409, "already_pro", "This account is Pro; POST /subscription/portal leads to where it is managed.")
 }

@@ -19,13 +19,13 @@ public struct StripeCustomer: Decodable, Sendable {
 
 extension Payments {
     /// Does something with a customer, and throws `LostCustomer` where Stripe does not find them.
-    public func with<Value>(_ customer: String, _ database: Database, _ body: () throws -> Value) throws -> Value {
+    public func with<Value>(_ customer: String, _ body: () throws -> Value) throws -> Value {
         do {
             return try body()
         } catch StripeError.missing(parameter: "customer", let reason) {
             let isDeleted = try isDeleted(customer)
             if isDeleted {
-                _ = try database.row(Bool.self, StripeCustomer.forget(customer))
+                try forget(customer)
                 Log.notice("a customer was deleted at Stripe", ["customer": customer, "reason": reason])
             } else {
                 Log.error(

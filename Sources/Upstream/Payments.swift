@@ -1,13 +1,28 @@
 import Common
 
-/// Calls to Stripe on the way of a request: one after another, all of them within 8 s, and the connection is kept.
+/// A request that calls Stripe on its way: one call after another, all of them within 8 s.
 public final class Payments {
-    private let stripe = Stripe()
-    private let client = HTTPClient()
+    public let caller: Caller
+    private let database: Database
+    private let stripe: Stripe?
+    private let client: HTTPClient
+    private let forgetting: StaticString
     /// Monotonic milliseconds.
     private var deadline = 0
+    /// How the limit stands that the request was counted on: every answer to it says so, whatever becomes of it.
+    public var standing: Standing?
 
-    /// Begins with a request; 404 where nobody can pay.
+    fileprivate init(
+        _ caller: Caller, _ database: Database, _ stripe: Stripe?, _ client: HTTPClient, forgetting: StaticString
+    ) {
+        self.caller = caller
+        self.database = database
+        self.stripe = stripe
+        self.client = client
+        self.forgetting = forgetting
+    }
+
+    /// Begins with the calls; 404 where nobody can pay.
     public func begin() throws {
         guard stripe != nil else { throw Problem.paymentsOff }
         deadline = monotonicMilliseconds() + 8_000
@@ -37,33 +52,52 @@ public final class Payments {
         }
     }
 
-    /// Asks for all subscriptions of a customer, and makes our rows equal. Throws `LostCustomer`.
-    public func refresh(_ customer: String, _ database: Database) throws {
-        let asked = try database.row(String.self, "select clock_timestamp()") ?? ""
+    /// All subscriptions of a customer, as `store_subscriptions` takes them. Throws `LostCustomer`.
+    public func subscriptions(of customer: String) throws -> String {
         var all: [StripeSubscription] = []
         var after: String?
         repeat {
-            let page: StripeList<StripeSubscription> = try with(customer, database) {
+            let page: StripeList<StripeSubscription> = try with(customer) {
                 try call(.get, "/v1/subscriptions", StripeSubscription.query(customer: customer, after: after))
             }
             all += page.data
             after = page.next
         } while after != nil
-        _ = try database.row(Bool.self, StripeSubscription.store(all, of: customer, asked: asked))
+        return try StripeSubscription.json(all)
     }
+
+    /// Forgets a customer whom Stripe has lost, with all that is ours of them.
+    public func forget(_ customer: String) throws { let _: Done = try database.call(forgetting, caller, customer) }
 }
 
 /// Serves an endpoint that calls Stripe. What Stripe does not do is logged, and 503 to the caller.
-public func serve(_ handler: @escaping (Request, Database, Payments) throws -> Response) -> Never {
-    let payments = Payments()
+/// - Parameter forgetting: the endpoint's function that forgets a customer of the caller's.
+public func serve(
+    forgetting: StaticString, _ handler: @escaping (Request, Database, Payments) throws -> Response
+) -> Never {
+    let stripe = Stripe()
+    // The connection is kept from one request to the next.
+    let client = HTTPClient()
     serve { request, database in
+        let payments = Payments(try request.caller(), database, stripe, client, forgetting: forgetting)
         do {
-            return try handler(request, database, payments)
-        } catch is LostCustomer {
-            throw Problem.noSubscription
-        } catch let error as StripeError {
-            Log.error("Stripe did not do it", ["request_id": request.id, "reason": error.reason])
-            throw Problem.stripeUnavailable
+            var response = try handler(request, database, payments)
+            response.headers += Standing.headers(payments.standing)
+            return response
+        } catch {
+            var problem = problem(telling: error, request)
+            problem.headers += Standing.headers(payments.standing)
+            throw problem
         }
+    }
+}
+
+private func problem(telling error: any Error, _ request: Request) -> Problem {
+    switch error {
+    case is LostCustomer: return .noSubscription
+    case let error as StripeError:
+        Log.error("Stripe did not do it", ["request_id": request.id, "reason": error.reason])
+        return .stripeUnavailable
+    default: return Problem(telling: error, requestID: request.id)
     }
 }

@@ -107,9 +107,14 @@ public struct StripeSubscription: Codable, Sendable {
     /// - Parameter asked: before Stripe was asked for them, by Postgres's clock.
     public static func store(_ all: [StripeSubscription], of customer: String, asked: String) throws -> SQL {
         """
-        select store_subscriptions(\(customer), \(asked)::timestamptz,
-            \(String(decoding: try JSON.encode(all), as: UTF8.self))::jsonb, \(Settings.stripeGraceDays))
+        select store_subscriptions(
+            \(customer), \(asked)::timestamptz, \(try json(all))::jsonb, \(Settings.stripeGraceDays))
         """
+    }
+
+    /// As `store_subscriptions` takes them.
+    static func json(_ all: [StripeSubscription]) throws -> String {
+        String(decoding: try JSON.encode(all), as: UTF8.self)
     }
 }
 

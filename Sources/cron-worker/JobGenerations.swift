@@ -1,6 +1,6 @@
 import Common
 
-/// Keeps the queue searchable while dead jobs cannot be removed: see `generations.sql`.
+/// Keeps the queue searchable while dead jobs cannot be removed: see `turn_job_generations`.
 struct JobGenerations {
     private var isChecked = false
     private var batch = Batch(most: 1_000)

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Common
+import EndpointFunctions
 
 /// The command line; everything else is set in the environment.
 struct CronWorker: ParsableCommand {
@@ -35,7 +36,10 @@ struct CronWorker: ParsableCommand {
                 let database = Database()
                 print(try Grant.takeBack(from: revokePro.stored(in: database), database))
             } else if migrate {
-                let applied = try Migrations.apply(to: Database(timeout: 600_000))
+                let database = Database(timeout: 600_000)
+                let applied =
+                    try Migrations.apply(to: database)
+                    + Functions.apply(endpointFunctions, to: database).map { "\($0).sql" }
                 print(applied.isEmpty ? "schema is up to date" : "applied \(applied.joined(separator: ", "))")
             } else {
                 try Worker().run(seconds: seconds)

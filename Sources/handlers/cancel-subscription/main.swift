@@ -1,9 +1,5 @@
-import Common
 import Upstream
 
-serve { request, database, payments in
-    let caller = try request.caller()
-    try payments.begin()
-    try payments.change(caller, toEnd: true, database)
-    return .json(try database.answer(Subscription.status(of: caller)))
-}
+serveChange(
+    toEnd: true, begin: "cancel_subscription", asking: "cancel_subscription_asks", end: "cancel_subscription_end",
+    forgetting: "cancel_subscription_forget")

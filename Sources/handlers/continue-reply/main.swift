@@ -1,5 +1,10 @@
 import Common
 
-// The rest of a reply that was cut off, joined to what there is of it: a variant beside that one, so that the room shows one whole
-// answer to the question, and the cut one is kept.
-serve { request, database in try ReplyVariant.continue.answer(request, from: database) }
+serve { request, database in
+    let room = try request.pathID("CHATROOM_ID")
+    let id = try request.pathID("MESSAGE_ID")
+    let once = try request.once("continue-reply", room, id)
+    let turn: Turn = try database.call("continue_reply", try request.caller(), once, room, id, Quota.limits)
+    Doorbell.bell.ring()
+    return try turn.accepted(in: room)
+}

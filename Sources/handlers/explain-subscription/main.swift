@@ -1,35 +1,7 @@
 import Common
 
-serve { request, database in
-    let caller = try request.caller()
-    let evidence = try database.answer(
-        """
-        with caller as (\(caller.live))
-        select (select row_to_json(j) from (select
-            \(User.tier) as tier, nullif(u.pro_until, 'infinity') as pro_until,
-            case when u.pro_until > now() then case when g.until = u.pro_until then 'grant' else 'subscription' end end
-                as because_of,
-            c.customer, c.checked_at as last_checked_at, c.agreed as agreed_then,
-            (select json_build_object('queued_at', q.run_at, 'attempts', q.attempts) from jobs q
-                where q.user_id = k.key and q.lane = k.key and q.id = k.key) as next_check,
-            (select json_build_object('until', nullif(g.until, 'infinity'), 'granted_at', g.granted_at)
-                where g.until is not null) as grant,
-            (select coalesce(json_agg(l order by l.created_at desc), '[]') from (
-                select s.id, s.status, s.price, s.livemode, s.current_period_end, s.cancel_at, s.cancel_at_period_end,
-                    s.past_due_since, case when s.status = 'past_due' then s.past_due_since + s.grace end as grace_until,
-                    entitled_until(s) as pro_until, s.created_at, s.ended_at, s.collection_pause, s.resumes_at,
-                    \(Subscription.Notice.json) as notice
-                from subscriptions s where s.user_id = u.id
-            ) l) as subscriptions,
-            (select coalesce(json_agg(l), '[]') from (
-                select e.id, e.type, e.api_version, e.created_at, e.received_at, e.applied_at from stripe_events e
-                where e.customer = c.customer order by e.received_at desc limit 10
-            ) l) as events
-        ) j) as json
-        from caller join users u on u.id = caller.user_id
-        left join stripe_customers c on c.user_id = u.id
-        left join pro_grants g on g.user_id = u.id
-        cross join lateral (select md5('stripe:' || c.customer)::uuid as key) k
-        """)
-    return .json(evidence)
+serve { request in
+    Query(Call("explain_subscription", try request.caller(), Subscription.notices)) { (evidence: JSONAnswer) in
+        .json(evidence)
+    }
 }

@@ -1,5 +1,5 @@
 import Common
 
 serve { request, database in
-    try sendOTP(for: .reset, request, database)
+    try sendOTP(for: .reset, by: "forgot_password", numberBy: "forgot_password_number", request, database)
 }

@@ -1,9 +1,8 @@
 import Common
 
 struct Found: Decodable {
-    /// NULL where there is no such attachment of the caller's.
-    let mediaType: String?
-    let bytes: Int?
+    let mediaType: String
+    let bytes: Int
     let name: String?
 
     enum CodingKeys: String, CodingKey {
@@ -12,31 +11,27 @@ struct Found: Decodable {
     }
 }
 
+struct Piece: Decodable { let base64: String }
+
 serve { request, database in
     let caller = try request.caller()
     let id = try request.pathID("ATTACHMENT_ID")
-    let found = try database.row(
-        Found.self,
-        """
-        with caller as (\(caller.live))
-        select a.media_type, a.bytes, a.name
-        from caller left join \(Attachment.found(id))
-        """)
-    guard let found else { throw Problem.sessionEnded }
-    guard let type = found.mediaType, let bytes = found.bytes else { throw Problem.notFound }
+    let found: Found = try database.call("get_attachment", caller, id)
     // It never changes, but it may be deleted.
     let caching = [("ETag", "\"\(id)\""), ("Cache-Control", "private, no-cache")]
     if request.matches(etag: "\"\(id)\"") { return Response(status: 304, headers: caching) }
 
     // Whatever is in it, a browser shows it as this type or not at all, and runs nothing of it.
     let headers = [
-        ("Content-Type", type), ("X-Content-Type-Options", "nosniff"),
-        ("Content-Security-Policy", "default-src 'none'; sandbox"), ("Content-Length", String(bytes)),
-        ("Content-Disposition", disposition(type, found.name ?? "attachment")),
+        ("Content-Type", found.mediaType), ("X-Content-Type-Options", "nosniff"),
+        ("Content-Security-Policy", "default-src 'none'; sandbox"), ("Content-Length", String(found.bytes)),
+        ("Content-Disposition", disposition(found.mediaType, found.name ?? "attachment")),
     ]
     return .stream(headers: headers + caching) { write in
-        for piece in Attachment.pieces(of: id, bytes: bytes, user: caller.user, database: database) {
-            guard let data = Sodium.decode(try piece.base64(), standard: true) else { throw Problem.internalError }
+        for (number, start) in stride(from: 0, to: found.bytes, by: Attachment.pieceLength).enumerated() {
+            let piece: Piece = try database.call("get_attachment_piece", caller, id, number)
+            guard let data = Sodium.decode(piece.base64, standard: true) else { throw Problem.internalError }
+            guard data.count == min(Attachment.pieceLength, found.bytes - start) else { throw Problem.notFound }
             try write(data)
         }
     }

@@ -1,15 +1,12 @@
 import Common
 
-serve { request, database in
+serve { request in
     let caller = try request.caller()
-    let id = try request.pathID("CHATROOM_ID")
-    let room = try database.answer(
-        """
-        with caller as (\(caller.live))
-        select case when r.id is not null then \(Chatroom.json) end as json
-        from caller left join \(Chatroom.found(id))
-        left join lateral (\(Chatroom.updated)) a on true
-        """)
-    let messages = try MessagePage(request, of: id, caller: caller, database: database)
-    return .json("\(room.dropLast()),\(messages.members)}")
+    let room = try request.pathID("CHATROOM_ID")
+    let page = try MessagePage.asked(request, of: room, caller: caller)
+    let call = Call("get_chatroom", caller, room, Settings.model, page.after.first, page.limit + 1)
+    return Query(all: call) { (rows: [Page.Row]) in
+        let room = rows.first?.entry ?? ""
+        return .json("\(room.dropLast()),\(MessagePage(page, Array(rows.dropFirst())).members)}")
+    }
 }

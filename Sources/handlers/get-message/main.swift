@@ -1,10 +1,9 @@
 import Common
 
 struct Found: Decodable {
-    /// NULL where there is no such message of the caller's.
-    let status: String?
-    /// NULL where it is waited for the end of a reply, and nothing else is of interest.
-    let message: String?
+    let status: String
+    /// NULL where the end of the reply is waited for, and nothing else is of interest.
+    let json: String?
     let position: Int?
     let seconds: Int?
 }
@@ -15,18 +14,8 @@ serve { request, database in
     let id = try request.pathID("MESSAGE_ID")
     let wait = request.hasWaited ? 0 : request.preferredWait ?? 0
     let waitsForEnd = wait > 0 && request.header("IF_NONE_MATCH") == nil
-    let found = try database.row(
-        Found.self,
-        """
-        with caller as (\(caller.live))
-        select m.status, \(Place.position) as position, \(Place.seconds) as seconds,
-            case when not (\(waitsForEnd)::bool and m.status in ('queued', 'running')) then \(Message.json) end as message
-        from caller left join \(Message.found(id, in: room))
-        left join lateral (\(Place.columns(!waitsForEnd))) p on true
-        """)
-    guard let found else { throw Problem.sessionEnded }
-    guard let status = found.status else { throw Problem.notFound }
-    guard let message = found.message else { return .wait(for: id, owner: caller.user, seconds: wait) }
+    let found: Found = try database.call("get_message", caller, room, id, waitsForEnd, Settings.model)
+    guard let message = found.json else { return .wait(for: id, owner: caller.user, seconds: wait) }
 
     let (position, seconds) = (found.position.map(String.init) ?? "null", found.seconds.map(String.init) ?? "null")
     let json = "\(message.dropLast()),\"position\":\(position),\"eta_seconds\":\(seconds)}"
@@ -34,6 +23,8 @@ serve { request, database in
     let headers = [("ETag", etag), ("Cache-Control", "private, no-cache")]
     guard request.matches(etag: etag) else { return .json(json, headers: headers) }
     // One that is finished does not change any more.
-    if wait > 0, ["queued", "running"].contains(status) { return .wait(for: id, owner: caller.user, seconds: wait) }
+    if wait > 0, ["queued", "running"].contains(found.status) {
+        return .wait(for: id, owner: caller.user, seconds: wait)
+    }
     return Response(status: 304, headers: headers)
 }

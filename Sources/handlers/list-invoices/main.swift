@@ -15,28 +15,20 @@ struct Invoice: Codable {
 struct Known: Decodable {
     let customer: String?
     let cached: String?
-    /// Before Stripe is asked.
+    /// Before Stripe is asked, by Postgres's clock.
     let asked: String
+    let standing: Standing?
 }
 
-serve { request, database, payments in
-    let caller = try request.caller()
-    let key = "invoices:\(caller.user)"
-    let known = try database.row(
-        Known.self,
-        """
-        with caller as (\(caller.live) and \(RateLimit.billing.allows))
-        select c.customer, k.value as cached, clock_timestamp() as asked
-        from caller left join stripe_customers c on c.user_id = caller.user_id
-        left join cache k on k.key = \(key) and k.expires_at > now()
-        """)
-    guard let known else { throw Problem.sessionEnded }
+serve(forgetting: "list_invoices_forget") { _, database, payments in
+    let known: Known = try database.call("list_invoices", payments.caller, RateLimit.billing.perMinute)
+    payments.standing = known.standing
     if let cached = known.cached { return .json(cached, headers: [("X-Cache", "hit")]) }
     try payments.begin()
     var invoices: [Invoice] = []
     if let customer = known.customer {
         do {
-            let page: StripeList<Invoice> = try payments.with(customer, database) {
+            let page: StripeList<Invoice> = try payments.with(customer) {
                 try payments.call(.get, "/v1/invoices", [("customer", customer), ("limit", "100")])
             }
             invoices = page.data.filter { $0.status != "draft" }
@@ -44,24 +36,7 @@ serve { request, database, payments in
             // Their invoices went with them, as far as this key can tell.
         }
     }
-    // Kept, unless there was something new of them meanwhile; store_subscriptions() forgets it.
-    let list = try database.row(
-        String.self,
-        """
-        with list as (
-            select json_build_object('invoices', coalesce(json_agg(json_build_object(
-                'id', i.id, 'number', i.number, 'status', i.status, 'amount', i.total, 'currency', i.currency,
-                'created_at', to_timestamp(i.created), 'hosted_url', i.hosted_invoice_url)), '[]'))::text as json
-            from jsonb_to_recordset(\(String(decoding: try JSON.encode(invoices), as: UTF8.self))::jsonb) i (
-                id text, number text, status text, total bigint, currency text, created float8, hosted_invoice_url text)
-        ), kept as (
-            insert into cache (key, value, expires_at)
-            select \(key), list.json, now() + interval '5 minutes' from list join stripe_customers c
-                on c.user_id = \(caller.user) and coalesce(c.checked_at < \(known.asked)::timestamptz, true)
-            for key share of c
-            on conflict (key) do update set value = excluded.value, expires_at = excluded.expires_at
-        )
-        select json from list
-        """)
-    return .json(list ?? "", headers: [("X-Cache", "miss")])
+    let list: JSONAnswer = try database.call(
+        "list_invoices_end", payments.caller, known.asked, String(decoding: try JSON.encode(invoices), as: UTF8.self))
+    return .json(list, headers: [("X-Cache", "miss")])
 }

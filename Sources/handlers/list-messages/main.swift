@@ -1,7 +1,10 @@
 import Common
 
-serve { request, database in
+serve { request in
     let caller = try request.caller()
-    let messages = try MessagePage(request, of: request.pathID("CHATROOM_ID"), caller: caller, database: database)
-    return .json("{\(messages.members)}")
+    let room = try request.pathID("CHATROOM_ID")
+    let page = try MessagePage.asked(request, of: room, caller: caller)
+    return Query(all: Call("list_messages", caller, room, page.after.first, page.limit + 1)) { (rows: [Page.Row]) in
+        .json("{\(MessagePage(page, rows).members)}")
+    }
 }

@@ -1,52 +1,36 @@
 import Common
 
-struct Server: Decodable {
+struct State: Decodable {
     let isReadOnly: Bool
-    let isMigrated: Bool
+    /// What is not there, as JSON: `database`, `schema`, `worker`.
+    let missing: String
 
     enum CodingKeys: String, CodingKey {
+        case missing
         case isReadOnly = "is_read_only"
-        case isMigrated = "is_migrated"
     }
 }
 
-struct State: Decodable {
-    let schema: Bool
-    let worker: Bool
-}
-
-/// What is not there: `database`, `schema`, `worker`.
-func missing(_ database: Database) -> [String] {
+func missing(_ database: Database) -> String {
     do {
-        let server = try database.row(
-            Server.self,
-            """
-            select pg_is_in_recovery() or current_setting('transaction_read_only')::boolean as is_read_only,
-                to_regclass('migrations') is not null and to_regclass('workers') is not null as is_migrated
-            """)
-        if server?.isReadOnly ?? true {
+        let state: State = try database.call("ready", Migrations.newest)
+        if state.isReadOnly {
             Log.error("not ready", ["reason": "the server is read-only"])
             database.close()
-            return ["database"]
         }
-        guard server?.isMigrated ?? false else { return ["schema", "worker"] }
-        let state = try database.row(
-            State.self,
-            """
-            select exists (select from migrations where name = \(Migrations.newest)) as schema,
-                exists (select from workers where seen_at > now() - interval '2 minutes') as worker
-            """)
-        return (state?.schema == true ? [] : ["schema"]) + (state?.worker == true ? [] : ["worker"])
+        return state.missing
+    } catch DatabaseError.refused("3F000", _, _), DatabaseError.refused("42883", _, _) {
+        // There is no such schema or function: nothing of ours, or an older release of it.
+        return #"["schema","worker"]"#
     } catch {
         Log.error("not ready", ["reason": "\(error)"])
-        return ["database"]
+        return #"["database"]"#
     }
 }
 
 serve { _, database in
     let missing = missing(database)
-    if missing.isEmpty { return .json("{\"status\":\"ready\"}") }
-    let list = missing.map { "\"\($0)\"" }.joined(separator: ",")
+    if missing == "[]" { return .json("{\"status\":\"ready\"}") }
     return .json(
-        "{\"status\":\"unavailable\",\"missing\":[\(list)]}", status: 503, headers: [("Retry-After", "1")])
+        "{\"status\":\"unavailable\",\"missing\":\(missing)}", status: 503, headers: [("Retry-After", "1")])
 }

@@ -1,9 +1,5 @@
-import Common
 import Upstream
 
-serve { request, database, payments in
-    let caller = try request.caller()
-    try payments.begin()
-    try payments.change(caller, toEnd: false, database)
-    return .json(try database.answer(Subscription.status(of: caller)))
-}
+serveChange(
+    toEnd: false, begin: "resume_subscription", asking: "resume_subscription_asks", end: "resume_subscription_end",
+    forgetting: "resume_subscription_forget")

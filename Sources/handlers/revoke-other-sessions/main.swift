@@ -2,12 +2,6 @@ import Common
 
 serve { request, database in
     let caller = try request.caller()
-    _ = try database.answer(
-        """
-        with caller as (\(caller.live)), ended as (
-            \(Session.end("revoked", where: "s.id <> \(caller.session)"))
-        ), recorded as (\(SecurityEvent.sessionRevoked.record(for: "select * from ended", request, detail: Session.detail)))
-        select '' as json from caller
-        """)
-    return Response(status: 204)
+    let done: Done = try database.call("revoke_other_sessions", caller, request.address, request.header("USER_AGENT"))
+    return .done(done)
 }

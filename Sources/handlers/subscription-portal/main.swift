@@ -1,23 +1,24 @@
 import Common
 import Upstream
 
+struct Payer: Decodable {
+    let customer: String
+    let standing: Standing?
+}
+
 struct PortalSession: Decodable { let url: String }
 
-serve { request, database, payments in
-    let caller = try request.caller()
+serve(forgetting: "subscription_portal_forget") { request, database, payments in
     try payments.begin()
-    // A link that nobody has opened is over at Stripe after some minutes; another costs nothing and changes nothing.
-    let once = try request.once(caller, "subscription-portal", lifetime: "interval '1 minute'")
-    return try once.answer(from: database) {
-        try once.holding {
-            let payer = try Payer(caller, database)
-            let form = [("customer", payer.customer), ("return_url", "\(Settings.publicURL)/?subscription=changed")]
-            let session: PortalSession = try payments.with(payer.customer, database) {
-                try payments.call(.post, "/v1/billing_portal/sessions", form)
-            }
-            return "{\"url\":\(JSON.quoted(session.url))}"
+    let once = try request.once("subscription-portal")
+    let link = try once.holding("subscription_portal_begin", "subscription_portal_end", for: payments.caller) {
+        let payer: Payer = try database.call("subscription_portal", payments.caller, RateLimit.billing.perMinute)
+        payments.standing = payer.standing
+        let form = [("customer", payer.customer), ("return_url", "\(Settings.publicURL)/?subscription=changed")]
+        let session: PortalSession = try payments.with(payer.customer) {
+            try payments.call(.post, "/v1/billing_portal/sessions", form)
         }
-    } as: { link in
-        .json(link, status: 201)
+        return "{\"url\":\(JSON.quoted(session.url))}"
     }
+    return .json(link, status: 201)
 }

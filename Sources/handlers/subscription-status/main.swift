@@ -1,6 +1,7 @@
 import Common
 
-serve { request, database in
-    let caller = try request.caller()
-    return .json(try database.answer(Subscription.status(of: caller)))
+serve { request in
+    Query(Call("subscription_status", try request.caller(), Subscription.notices)) { (status: JSONAnswer) in
+        .json(status)
+    }
 }

@@ -2,15 +2,17 @@ import Common
 
 /// What is to change; a member that is missing stays as it is.
 struct Changes: Decodable {
+    /// The members that are there, of which some may be null.
+    let named: [String]
     /// NULL has the room find another.
-    let title: Change<Title>
-    let systemInstruction: Change<SystemInstruction>
+    let title: Title?
+    let systemInstruction: SystemInstruction?
     /// NULL is the operator's.
-    let model: Change<Model>
-    let pinned: Change<Bool>
-    let archived: Change<Bool>
+    let model: Model?
+    let pinned: Bool?
+    let archived: Bool?
     /// NULL is as long as the user keeps all messages.
-    let retentionDays: Change<RetentionDays>
+    let retentionDays: RetentionDays?
 
     enum CodingKeys: String, CodingKey {
         case title, model, pinned, archived
@@ -20,49 +22,25 @@ struct Changes: Decodable {
 
     init(from decoder: any Decoder) throws {
         let body = try decoder.container(keyedBy: CodingKeys.self)
-        title = try body.change(.title)
-        systemInstruction = try body.change(.systemInstruction)
-        model = try body.change(.model)
-        pinned = try body.changeOfRequired(.pinned)
-        archived = try body.changeOfRequired(.archived)
-        retentionDays = try body.change(.retentionDays)
+        named = body.allKeys.map(\.stringValue)
+        title = try body.decodeIfPresent(Title.self, forKey: .title)
+        systemInstruction = try body.decodeIfPresent(SystemInstruction.self, forKey: .systemInstruction)
+        model = try body.decodeIfPresent(Model.self, forKey: .model)
+        // These two may not be null.
+        pinned = body.contains(.pinned) ? try body.decode(Bool.self, forKey: .pinned) : nil
+        archived = body.contains(.archived) ? try body.decode(Bool.self, forKey: .archived) : nil
+        retentionDays = try body.decodeIfPresent(RetentionDays.self, forKey: .retentionDays)
     }
-}
-
-struct Changed: Decodable {
-    /// Whether the plan allows it; NULL where there is no such room of the caller's.
-    let allowed: Bool?
-    /// NULL where nothing was changed.
-    let json: String?
 }
 
 serve { request, database in
     let changes: Changes = try request.json()
     let caller = try request.caller()
     let room = try request.pathID("CHATROOM_ID")
-    let changed = try database.row(
-        Changed.self,
-        """
-        with caller as (\(caller.live) and \(RateLimit.rooms.allows)), old as (
-            select r.user_id, r.id, \(Plan.allows(changes.model.value)) as allowed
-            from caller join users u on u.id = caller.user_id join \(Chatroom.found(room))
-        ), changed as (
-            update chatrooms r set
-                title = \(changes.title.or("r.title")),
-                system_instruction = \(changes.systemInstruction.or("r.system_instruction")),
-                model = \(changes.model.or("r.model")),
-                pinned = \(changes.pinned.or("r.pinned")),
-                archived = \(changes.archived.or("r.archived")),
-                retention_days = \(changes.retentionDays.or("r.retention_days")),
-                changed_at = clock_timestamp(), sweep_at = now()
-            from old where r.user_id = old.user_id and r.id = old.id and r.deleted_at is null and old.allowed
-            returning r.*
-        )
-        select old.allowed, case when r.id is not null then \(Chatroom.json) end as json, forget_chatroom_list(r.user_id)
-        from caller left join old on true left join changed r on true left join lateral (\(Chatroom.updated)) a on true
-        """)
-    guard let changed else { throw Problem.sessionEnded }
-    if changed.allowed == false { throw Problem.planForbids }
-    guard let json = changed.json else { throw Problem.notFound }
-    return .json(json)
+    let changed: JSONAnswer = try database.call(
+        "update_chatroom", caller, RateLimit.rooms.perMinute, room, changes.named, changes.title,
+        changes.systemInstruction,
+        changes.model, changes.pinned, changes.archived, changes.retentionDays, Plan.basic.models, Plan.pro.models,
+        Settings.model)
+    return .json(changed)
 }

@@ -394,7 +394,7 @@ struct ServeTests {
                 Int.self,
                 """
                 select count(*) from pg_stat_activity
-                where datname = current_database() and query like '%select m.status%' and pid <> pg_backend_pid()
+                where datname = current_database() and query like '%api.get_message%' and pid <> pg_backend_pid()
                 """) == 1
         }
         #expect(process.isRunning)

@@ -232,7 +232,7 @@ struct TogetherTests {
     ) throws -> Bool {
         let (holder, watcher) = (backend.database.connect(), backend.database.connect())
         try holder.script("begin")
-        try holder.execute("select from cache where key = 'chatrooms:' || \(user)::text for update")
+        try holder.execute("select from cache where key = 'rooms:' || \(user)::text for update")
         var waiting: [FastCGI] = []
         for (number, begin) in [first, second].enumerated() {
             waiting += try begin()

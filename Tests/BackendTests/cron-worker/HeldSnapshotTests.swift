@@ -31,7 +31,7 @@ struct HeldSnapshotTests {
     static let searches = [
         "replies": "with recursive owner as", "chores": "'{title,summary}'", "codes": "j.kind = 'otp'",
         "payments": "kind = 'stripe'", "those that waited": "state = 'waiting' and run_at <= now()",
-        "leases": "insert into workers", "places": "row_number() over (partition by j.user_id, j.lane",
+        "leases": "insert into workers", "places": "api.get_message",
     ]
 
     @Test

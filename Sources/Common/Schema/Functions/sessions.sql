@@ -1,0 +1,64 @@
+-- Whether the caller's session lives: what every protected endpoint asks first.
+--
+-- The first use of an access token of the last refresh is noted, after which the refresh token before is good no more. An access
+-- token of the same second counts as one.
+create or replace function is_signed_in(c caller) returns boolean language plpgsql as $$
+declare s record;
+begin
+    select is_unused, refreshed_at into s from sessions
+    where user_id = c.user_id and id = c.session_id and ended_at is null and expires_at > now();
+    if not found then return false; end if;
+    if s.is_unused and c.token_time >= floor(extract(epoch from s.refreshed_at)) then
+        perform use_session(c.user_id, c.session_id);
+    end if;
+    return true;
+end
+$$;
+
+-- The same for an endpoint that ends the session itself: it leaves the session's row to that.
+create or replace function has_session(c caller) returns boolean language plpgsql as $$
+begin
+    return exists (
+        select from sessions
+        where user_id = c.user_id and id = c.session_id and ended_at is null and expires_at > now());
+end
+$$;
+
+-- Ends sessions of a user that live: the one with this id, or all but that one. Gives how many.
+create or replace function end_sessions(owner uuid, session uuid, all_others boolean, reason text, address inet, agent text)
+returns int language plpgsql as $$
+declare ended int;
+begin
+    with ended as (
+        update sessions s set ended_at = now(), end_reason = reason
+        where s.user_id = owner and (s.id = session) <> all_others and s.ended_at is null and s.expires_at > now()
+        returning s.id
+    )
+    insert into security_events (user_id, kind, ip, user_agent, detail)
+    select owner, case reason when 'revoked' then 'session_revoked' else reason end, address, left(agent, 500),
+        jsonb_build_object('session_id', e.id)
+    from ended e;
+    get diagnostics ended = row_count;
+    return ended;
+end
+$$;
+
+-- Begins a session and records the sign-in.
+create or replace function begin_session(
+    owner uuid, session uuid, means text, hash text, seconds int, address inet, agent text
+) returns void language plpgsql as $$
+begin
+    insert into sessions (user_id, id, signed_in_by, refresh_hash, expires_at, ip, user_agent)
+    values (owner, session, means, hash, now() + make_interval(secs => seconds), address, left(agent, 500));
+    perform record_event(owner, 'signed_in', address, agent);
+end
+$$;
+
+-- Records what an account's owner should know of.
+create or replace function record_event(owner uuid, of_kind text, address inet, agent text, about jsonb default null)
+returns void language plpgsql as $$
+begin
+    insert into security_events (user_id, kind, ip, user_agent, detail)
+    values (owner, of_kind, address, left(agent, 500), about);
+end
+$$;

@@ -1,0 +1,11 @@
+-- The caller, as they see themselves.
+create function api.get_me(caller caller, out verdict text, out standing text, out json json)
+language plpgsql security definer set search_path = public as $$
+begin
+    if not is_signed_in(caller) then
+        verdict := 'session_ended';
+        return;
+    end if;
+    select j.json into json from users u cross join lateral user_json(u) j where u.id = caller.user_id;
+end
+$$;
