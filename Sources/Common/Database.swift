@@ -163,6 +163,8 @@ public final class Database {
                 if case .failure(let error) = result, error.isOfConnection { return nil }
                 return result.mapError { $0 }
             }
+        } catch let error as DatabaseError where error.isOfConnection {
+            return calls.map { _ in nil }
         } catch DatabaseError.refused(let state, _, _) where !DatabaseError.isTemporary(state) {
             // One could not be prepared.
             return calls.map { _ in nil }

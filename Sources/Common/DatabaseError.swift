@@ -16,7 +16,8 @@ public enum DatabaseError: Error {
 
     /// Whether Postgres is away, read-only or too busy, so that the caller should retry (PostgreSQL, appendix A): class 08
     /// (connection), 25 (transaction state: 25006 is a read-only server), 40 (deadlock, conflict with recovery), 53 (resources),
-    /// 57 (operator intervention: shutdown, start, timeout) and 58 (system), 55P03 (lock timeout).
+    /// 57 (operator intervention: shutdown, start, timeout) and 58 (system), 55P03 (lock timeout); 42883, where another release's
+    /// functions are applied.
     public var isTemporary: Bool {
         switch self {
         case .unavailable, .lost: true
@@ -29,7 +30,8 @@ public enum DatabaseError: Error {
     public var isRefusal: Bool { if case .refused = self { true } else { false } }
 
     static func isTemporary(_ sqlState: String) -> Bool {
-        ["08", "25", "40", "53", "57", "58"].contains(sqlState.prefix(2)) || sqlState == "55P03"
+        ["08", "25", "40", "53", "57", "58"].contains(sqlState.prefix(2))
+            || ["55P03", "42883"].contains(sqlState)
     }
 
     /// Whether Postgres refused the statement for a reason that lies in the connection, so that nothing was done and a new

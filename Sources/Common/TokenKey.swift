@@ -81,6 +81,8 @@ public struct TokenKey: Sendable {
             return TokenKey(kid: String(parts[0]), secret: secret, isEd25519: isEd25519)
         }
         if Set(keys.map(\.kid)).count < keys.count { Settings.refuse("TOKEN_KEYS names a kid twice") }
+        // A try of a code is compared under each (try_code).
+        if keys.count > 8 { Settings.refuse("TOKEN_KEYS has more than 8 keys") }
         return keys
     }
 }

@@ -68,11 +68,18 @@ def test_on_a_phone_the_chats_are_a_drawer(person):
 def test_a_screen_reader_hears_a_reply_once_and_not_word_by_word(person):
     person.page.evaluate("""() => {
         window.heard = [];
-        new MutationObserver(() => { const text = document.querySelector('#live').textContent; if (text) heard.push(text); })
-            .observe(document.querySelector('#live'), { childList: true });
+        window.isRead = new Promise(done => {
+            new MutationObserver(() => {
+                const text = document.querySelector('#live').textContent;
+                if (text) heard.push(text);
+                if (text.includes('word')) done();
+            }).observe(document.querySelector('#live'), { childList: true });
+            setTimeout(done, 60_000);
+        });
     }""")
     person.asks("[sandbox:chunks n=20 ms=30] [sandbox:say] " + " ".join(f"word{n}" for n in range(100)))
-    person.page.wait_for_function("heard.some(text => text.includes('word'))")
+    # The page's policy forbids wait_for_function, which evaluates a text again and again.
+    person.page.evaluate("isRead")
     heard = person.page.evaluate("heard")
     assert heard[0] == "The reply is being written."
     assert [text for text in heard if "word" in text] == ["The reply: " + " ".join(f"word{n}" for n in range(60)) + "… and 40 words more."]

@@ -1,6 +1,6 @@
 -- Ends a reply that is not finished and keeps what has come of it; one that is finished stays as it is.
 create function api.cancel_reply(caller caller, room uuid, message uuid, out verdict text, out json json)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 declare m messages;
 begin
     if not is_signed_in(caller) then

@@ -4,7 +4,7 @@
 create function api.change_password_begin(
     caller caller, per_minute int, gives_password boolean, tries int, first_wait int, longest_wait int,
     out verdict text, out standing text, out wait int, out hash text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select b.verdict, b.standing into verdict, standing from begin_request(caller, null, 'account', per_minute) b;
     if verdict is not null then return; end if;
@@ -27,7 +27,7 @@ $$;
 -- Sets the password, where it is still the one that was judged, and ends all other sessions.
 create function api.change_password(
     caller caller, old_hash text, new_hash text, address inet, agent text, out verdict text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare number text;
 begin
     if not is_signed_in(caller) then

@@ -1,7 +1,7 @@
 -- Has a room show a message, on the branch with it that was chosen last.
 create function api.choose_message(
     caller caller, per_minute int, room uuid, message uuid, out verdict text, out standing text, out json json
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     m messages;
     chosen int;
@@ -27,6 +27,8 @@ begin
             where b.user_id = m.user_id and b.chatroom_id = m.chatroom_id and b.id = chosen;
         end if;
     end if;
-    select j.json into json from message_json(m) j;
+    -- Read anew, text and all by one statement: a reply may have ended meanwhile.
+    select j.json into json
+    from message_of(caller.user_id, room, message) o cross join lateral message_json(o) j;
 end
 $$;

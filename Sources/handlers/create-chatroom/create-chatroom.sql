@@ -2,7 +2,7 @@
 create function api.create_chatroom(
     caller caller, once once, per_minute int, title text, system_instruction text, model text, basic_models text[], pro_models text[],
     default_model text, out verdict text, out standing text, out json json
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare r chatrooms;
 begin
     select b.verdict, b.standing, (b.kept #>> '{}')::json into verdict, standing, json

@@ -1,6 +1,6 @@
 -- Deletes an attachment that no message has.
 create function api.delete_attachment(caller caller, attachment uuid, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 declare a attachments;
 begin
     if not is_signed_in(caller) then

@@ -1,6 +1,6 @@
 -- Puts a room into the trash.
 create function api.delete_chatroom(caller caller, per_minute int, room uuid, out verdict text, out standing text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select b.verdict, b.standing into verdict, standing from begin_request(caller, null, 'rooms', per_minute) b;
     if verdict is not null then return; end if;

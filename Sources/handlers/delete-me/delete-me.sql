@@ -3,7 +3,7 @@
 create function api.delete_me_begin(
     caller caller, per_minute int, gives_password boolean, tries int, first_wait int, longest_wait int,
     out verdict text, out standing text, out wait int, out number text, out hash text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select b.verdict, b.standing into verdict, standing from begin_request(caller, null, 'account', per_minute) b;
     if verdict is not null then return; end if;
@@ -19,7 +19,7 @@ $$;
 -- is locked, and stays so whatever happens then.
 create function api.delete_me_code(
     caller caller, hashes text[], address inet, out verdict text, out attempts_left int
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare number text;
 begin
     if not is_signed_in(caller) then
@@ -33,7 +33,7 @@ $$;
 
 -- Deletes the caller's account; what limits its number is kept under the key `kept_as`.
 create function api.delete_me(caller caller, kept_as text, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not is_signed_in(caller) then
         verdict := 'session_ended';

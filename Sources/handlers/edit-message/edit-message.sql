@@ -2,7 +2,7 @@
 -- stay; NULL keeps all.
 create function api.edit_message(
     caller caller, once once, room uuid, message uuid, content text, files uuid[], limits int[]
-) returns turn_answer language plpgsql security definer set search_path = public as $$
+) returns turn_answer language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     a turn_answer;
     kept json;

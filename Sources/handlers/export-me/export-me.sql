@@ -1,7 +1,7 @@
 -- Whether an export may begin, which is recorded. A user has one at a time: the transaction that reads it holds a lock.
 create function api.export_me(
     caller caller, per_minute int, address inet, agent text, out verdict text, out standing text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select b.verdict, b.standing into verdict, standing from begin_request(caller, null, 'export', per_minute) b;
     if verdict is not null then return; end if;
@@ -16,7 +16,7 @@ $$;
 -- Opens the cursor `export` on all that is kept of the caller, an object of JSON each, without what opens anything: hashes of
 -- passwords, codes and tokens. The transaction only reads, and sees one moment.
 create function api.export_me_open(caller caller, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     owner uuid := caller.user_id;
     export refcursor := 'export'::refcursor;
@@ -129,7 +129,7 @@ $$;
 
 -- The next lines of it, at most so many; none at the end.
 create function api.export_me_lines(most int) returns table (verdict text, line text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 declare export refcursor := 'export'::refcursor;
 begin
     for n in 1..most loop

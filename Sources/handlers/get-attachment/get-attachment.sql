@@ -1,7 +1,7 @@
 -- What an attachment is; its bytes come in pieces.
 create function api.get_attachment(
     caller caller, attachment uuid, out verdict text, out media_type text, out bytes int, out name text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare a attachments;
 begin
     if not is_signed_in(caller) then
@@ -23,7 +23,7 @@ $$;
 
 -- A piece of its bytes, by its number from 0; not_found where it has been deleted meanwhile.
 create function api.get_attachment_piece(caller caller, attachment uuid, number int, out verdict text, out base64 text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not has_session(caller) then
         verdict := 'session_ended';

@@ -1,6 +1,6 @@
 -- The caller, as they see themselves.
 create function api.get_me(caller caller, out verdict text, out standing text, out json json)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not is_signed_in(caller) then
         verdict := 'session_ended';

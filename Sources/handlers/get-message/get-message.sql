@@ -2,8 +2,9 @@
 create function api.get_message(
     caller caller, room uuid, message uuid, waits_for_end boolean, default_model text,
     out verdict text, out status text, out json json, out "position" int, out seconds int
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare
+    found_message record;
     m messages;
     q queue_place;
 begin
@@ -11,14 +12,19 @@ begin
         verdict := 'session_ended';
         return;
     end if;
-    select * into m from message_of(caller.user_id, room, message);
+    -- One statement, and so one moment: the text of a reply that runs is in another table than that of one that has ended.
+    select o as message, case
+            when not (waits_for_end and o.status in ('queued', 'running')) then (select j.json from message_json(o) j)
+        end as json
+    into found_message from message_of(caller.user_id, room, message) o;
     if not found then
         verdict := 'not_found';
         return;
     end if;
+    m := found_message.message;
     status := m.status;
-    if waits_for_end and m.status in ('queued', 'running') then return; end if;
-    select j.json into json from message_json(m) j;
+    json := found_message.json;
+    if json is null then return; end if;
     if m.status = 'running' then
         "position" := 0;
     elsif m.status = 'queued' then

@@ -1,6 +1,6 @@
 -- What a reply was given, from its branch: all that was sent of the conversation, without what failed.
 create function api.get_provenance(caller caller, room uuid, message uuid, out verdict text, out json json)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     m messages;
     oldest uuid;

@@ -1,6 +1,6 @@
 -- What the caller has used of their day. The limits are messages in a day, of basic and of pro; 0 is as many as they like.
 create function api.get_usage(caller caller, per_day_of_basic int, per_day_of_pro int, out verdict text, out json json)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     instant timestamptz := clock_timestamp();
     u users;

@@ -9,7 +9,7 @@
 create function api.list_chatrooms(
     caller caller, is_archived boolean, is_usual boolean, seen_at bigint, was_pinned boolean, used_at bigint, after uuid, most int,
     default_model text, out verdict text, out entries text, out next_place text, out version bigint, out is_hit boolean
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     owner uuid := caller.user_id;
     kept record;

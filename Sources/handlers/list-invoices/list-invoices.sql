@@ -1,7 +1,7 @@
 -- The list of the caller's invoices, where one is kept, or whom to ask Stripe for. asked is when that was, by Postgres's clock.
 create function api.list_invoices(
     caller caller, per_minute int, out verdict text, out standing text, out customer text, out cached text, out asked timestamptz
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select b.verdict, b.standing into verdict, standing from begin_request(caller, null, 'billing', per_minute) b;
     if verdict is not null then return; end if;
@@ -15,7 +15,7 @@ $$;
 -- forgets it.
 create function api.list_invoices_end(
     caller caller, asked timestamptz, invoices jsonb, out verdict text, out standing text, out json json
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not has_session(caller) then
         verdict := 'session_ended';
@@ -39,7 +39,7 @@ $$;
 
 -- Forgets a customer who was deleted at Stripe.
 create function api.list_invoices_forget(caller caller, customer text, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     verdict := forget_payer(caller, customer);
 end

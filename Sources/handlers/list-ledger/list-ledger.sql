@@ -1,6 +1,6 @@
 -- The entries of the caller's ledger, the newest first, at most so many, from before the entry `before` on.
 create function api.list_ledger(caller caller, before uuid, most int)
-returns table (verdict text, place text, entry json) language plpgsql security definer set search_path = public as $$
+returns table (verdict text, place text, entry json) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not is_signed_in(caller) then
         return query select 'session_ended', '', null::json;

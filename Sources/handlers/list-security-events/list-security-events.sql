@@ -1,6 +1,6 @@
 -- What happened to the caller's account, the newest first, at most so many, from before the event `before` on.
 create function api.list_security_events(caller caller, before uuid, most int)
-returns table (verdict text, place text, entry json) language plpgsql security definer set search_path = public as $$
+returns table (verdict text, place text, entry json) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not is_signed_in(caller) then
         return query select 'session_ended', '', null::json;

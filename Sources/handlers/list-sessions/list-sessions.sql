@@ -1,6 +1,6 @@
 -- The caller's sessions that live, the one that was used last first.
 create function api.list_sessions(caller caller, out verdict text, out json json)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not is_signed_in(caller) then
         verdict := 'session_ended';

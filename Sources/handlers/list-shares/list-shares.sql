@@ -1,7 +1,7 @@
 -- What the caller shares, the newest first, at most so many: those after the place of a time in microseconds since 1970 and an id, which
 -- is that of an entry.
 create function api.list_shares(caller caller, created_micros bigint, after uuid, most int)
-returns table (verdict text, place text, entry json) language plpgsql security definer set search_path = public as $$
+returns table (verdict text, place text, entry json) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not is_signed_in(caller) then
         return query select 'session_ended', '', null::json;

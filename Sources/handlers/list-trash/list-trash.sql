@@ -1,7 +1,7 @@
 -- The rooms in the caller's trash that can be restored, those that came last first, at most so many: those after the place of a time in
 -- microseconds since 1970 and an id, which is that of an entry.
 create function api.list_trash(caller caller, deleted_micros bigint, after uuid, most int, default_model text, trash_days int)
-returns table (verdict text, place text, entry json) language plpgsql security definer set search_path = public as $$
+returns table (verdict text, place text, entry json) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not is_signed_in(caller) then
         return query select 'session_ended', '', null::json;

@@ -3,7 +3,7 @@
 create function api.login_begin(
     number text, address inet, agent text, tries int, tries_by_address int, first_wait int, longest_wait int,
     out verdict text, out wait int, out origin text, out address_until timestamptz, out owner uuid, out hash text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select t.wait, t.origin, t.address_until into wait, origin, address_until
     from reserve_try(number, address, agent, tries, tries_by_address, first_wait, longest_wait) t;
@@ -17,7 +17,7 @@ $$;
 
 -- Records that a password was wrong. Where there is no account it is recorded too, as nobody's, for the time that it takes.
 create function api.login_failed(account uuid, address inet, agent text, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if account is null then
         insert into unowned_events (user_id, kind, ip, user_agent)
@@ -35,7 +35,7 @@ $$;
 create function api.login(
     account uuid, old_hash text, new_hash text, session uuid, refresh_hash text, seconds int, origin text,
     address_until timestamptz, address inet, agent text, out verdict text, out json json
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare signed_in users;
 begin
     update users u set password_hash = new_hash where u.id = account and u.password_hash = old_hash
@@ -52,7 +52,7 @@ $$;
 
 -- The number as it is stored, where it was written in a way that has two forms (stored_number).
 create function api.login_number(former text, normal text, out verdict text, out number text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select s into number from stored_number(former, normal) s;
 end

@@ -4,7 +4,7 @@
 -- A session that has ended before is what a repeated request finds: a genuine refresh token is enough for it.
 create function api.logout(
     caller caller, owner uuid, session uuid, is_genuine boolean, hash text, address inet, agent text, out verdict text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     by_access boolean := has_session(caller);
     by_refresh boolean := exists (

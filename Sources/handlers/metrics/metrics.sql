@@ -3,7 +3,7 @@
 --
 -- Bitmap scans are off: a bitmap is made of all that an index holds, however few rows are wanted.
 create function api.metrics(otp_per_day int, out verdict text, out body text)
-language plpgsql stable security definer set search_path = public set enable_bitmapscan = off as $$
+language plpgsql stable security definer set search_path = public, pg_temp set enable_bitmapscan = off as $$
 declare
     counts text[];
     ages text[];

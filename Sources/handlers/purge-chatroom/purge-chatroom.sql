@@ -1,7 +1,7 @@
 -- Deletes a room that is in the trash, for good.
 create function api.purge_chatroom(
     caller caller, per_minute int, room uuid, trash_days int, out verdict text, out standing text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select b.verdict, b.standing into verdict, standing from begin_request(caller, null, 'rooms', per_minute) b;
     if verdict is not null then return; end if;

@@ -2,7 +2,7 @@
 -- before that, and seconds how long it takes yet. asked is when that was, by the clock that Stripe's answers are compared by.
 create function api.refresh_subscription(
     caller caller, pause int, out verdict text, out customer text, out asked timestamptz, out seconds int
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not is_signed_in(caller) then
         verdict := 'session_ended';
@@ -28,7 +28,7 @@ $$;
 create function api.refresh_subscription_end(
     caller caller, customer text, asked timestamptz, said jsonb, grace_days int, details jsonb,
     out verdict text, out standing text, out json json
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if has_session(caller) then
         if said is not null then perform store_said(caller.user_id, customer, asked, said, grace_days); end if;
@@ -40,7 +40,7 @@ $$;
 
 -- Forgets a customer who was deleted at Stripe.
 create function api.refresh_subscription_forget(caller caller, customer text, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     verdict := forget_payer(caller, customer);
 end

@@ -3,7 +3,7 @@
 create function api.refresh(
     owner uuid, session uuid, used int, used_hash text, is_genuine boolean, next_hash text, overlap int, lifetime int,
     address inet, agent text, out verdict text, out hash text, out seconds bigint, out json json
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare r record;
 begin
     r := refresh_session(

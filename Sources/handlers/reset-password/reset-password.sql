@@ -2,7 +2,7 @@
 create function api.reset_password(
     number text, hashes text[], new_hash text, kept text[], address inet, agent text,
     out verdict text, out attempts_left int
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare owner uuid;
 begin
     select t.verdict, t.attempts_left into verdict, attempts_left from try_code('reset', number, hashes, address) t;
@@ -29,7 +29,7 @@ $$;
 
 -- The number as it is stored, where it was written in a way that has two forms (stored_number).
 create function api.reset_password_number(former text, normal text, out verdict text, out number text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select s into number from stored_number(former, normal) s;
 end

@@ -1,6 +1,6 @@
 -- Ends one of the caller's sessions, which may be that of the request.
 create function api.revoke_session(caller caller, session uuid, address inet, agent text, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not has_session(caller) then
         verdict := 'session_ended';

@@ -1,6 +1,6 @@
 -- Ends a share of the caller's.
 create function api.revoke_share(caller caller, per_minute int, share uuid, out verdict text, out standing text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select b.verdict, b.standing into verdict, standing from begin_request(caller, null, 'sharing', per_minute) b;
     if verdict is not null then return; end if;

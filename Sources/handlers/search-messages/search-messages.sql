@@ -3,7 +3,7 @@
 create function api.search_messages(
     caller caller, per_minute int, asked text, after_rank float4, after uuid, most int,
     out verdict text, out standing text, out entries text, out next_place text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     owner uuid := caller.user_id;
     query tsquery;

@@ -21,7 +21,10 @@ serveTogether { requests, database, answer in
             if let result { give(number, result) }
         }
     }
-    for number in rest.sorted() {
+    // Who may repeat what is being carried out, and waits for it, comes last.
+    func mayRepeat(_ number: Int) -> Bool { (try? sendings[number].get())?.identity != nil }
+    let alone = rest.sorted()
+    for number in alone.filter({ !mayRepeat($0) }) + alone.filter(mayRepeat) {
         give(number, Result { try sendings[number].get().sendAlone(database) })
     }
 }

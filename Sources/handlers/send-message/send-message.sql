@@ -5,7 +5,7 @@
 -- request that comes by itself, and have so many bytes at most.
 create function api.send_message(
     callers caller[], rooms uuid[], contents text[], onces once[], limits int[], files uuid[], most_bytes bigint
-) returns setof turn_answer language plpgsql security definer set search_path = public as $$
+) returns setof turn_answer language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     count int := cardinality(callers);
     is_alone boolean := count = 1;

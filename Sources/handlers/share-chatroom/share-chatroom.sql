@@ -2,7 +2,7 @@
 create function api.share_chatroom(
     caller caller, once once, per_minute int, room uuid, share uuid, hash text, days int, most_bytes int, most int,
     out verdict text, out standing text, out json json
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     r chatrooms;
     at timestamptz;

@@ -4,7 +4,7 @@
 -- many seconds have to pass until the address may sign up another.
 create function api.signup(
     number text, name text, address inet, per_hour int, conceals boolean, out verdict text, out wait int, out json json
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare made users;
 begin
     wait := count_sign_up(address, per_hour);
@@ -33,7 +33,7 @@ $$;
 
 -- The number as it is stored, where it was written in a way that has two forms (stored_number).
 create function api.signup_number(former text, normal text, out verdict text, out number text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select s into number from stored_number(former, normal) s;
 end

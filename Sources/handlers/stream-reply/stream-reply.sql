@@ -1,6 +1,6 @@
 -- Whether there is such a reply of the caller's, which they may read as it is written.
 create function api.stream_reply(caller caller, room uuid, message uuid, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not is_signed_in(caller) then
         verdict := 'session_ended';
@@ -19,7 +19,7 @@ $$;
 create function api.stream_reply_news(
     descriptors int[], callers caller[], rooms uuid[], replies uuid[], attempts int[], offsets int[]
 ) returns table (verdict text, descriptor int, status text, attempt int, start int, text text, is_partial boolean)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 #variable_conflict use_column
 begin
     return query
@@ -60,7 +60,7 @@ $$;
 create function api.stream_reply_ends(
     descriptors int[], callers caller[], rooms uuid[], replies uuid[], attempts int[], offsets int[]
 ) returns table (verdict text, descriptor int, status text, attempt int, length int, content text, json json)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 #variable_conflict use_column
 begin
     return query
@@ -78,7 +78,7 @@ $$;
 
 -- Those of the streams whose session has ended or whose room was deleted.
 create function api.stream_reply_orphans(descriptors int[], callers caller[], rooms uuid[])
-returns table (verdict text, descriptor int) language plpgsql security definer set search_path = public as $$
+returns table (verdict text, descriptor int) language plpgsql security definer set search_path = public, pg_temp as $$
 #variable_conflict use_column
 begin
     return query

@@ -1,7 +1,7 @@
 -- Keeps an event once, however often it comes, and has Stripe asked about its customer, where that is one of ours.
 create function api.stripe_webhook(
     event text, type text, customer text, api_version text, created bigint, out verdict text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare known text;
 begin
     select p.customer into known from stripe_customers p where p.customer = stripe_webhook.customer;

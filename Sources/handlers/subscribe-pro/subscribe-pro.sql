@@ -6,7 +6,7 @@
 create function api.subscribe_pro(
     caller caller, per_minute int, has_asked boolean, out verdict text, out standing text,
     out customer text, out attempt uuid, out checkout uuid, out session text, out is_pro boolean, out asked timestamptz
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     u users;
     s subscriptions;
@@ -40,7 +40,7 @@ $$;
 --
 -- It does not matter whether the session lives: what was made at Stripe must not be lost sight of.
 create function api.subscribe_pro_customer(caller caller, attempt uuid, customer text, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if subscribe_pro_customer.customer is null then
         update stripe_customers p set attempt = gen_random_uuid()
@@ -57,7 +57,7 @@ $$;
 -- Keeps the page that Stripe made under the key `checkout`. NULL where there is none that can be paid at: whoever asks next has another
 -- one made.
 create function api.subscribe_pro_checkout(caller caller, checkout uuid, session text, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     update checkouts k set
         id = case when subscribe_pro_checkout.session is null then gen_random_uuid() else k.id end,
@@ -69,7 +69,7 @@ $$;
 -- Stores what Stripe said of the caller's subscriptions.
 create function api.subscribe_pro_store(
     caller caller, customer text, asked timestamptz, said jsonb, grace_days int, out verdict text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not has_session(caller) then
         verdict := 'session_ended';
@@ -81,7 +81,7 @@ $$;
 
 -- Forgets a customer who was deleted at Stripe, or belongs to another account or mode than the key: another one is made.
 create function api.subscribe_pro_forget(caller caller, customer text, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     verdict := forget_payer(caller, customer);
 end
@@ -89,7 +89,7 @@ $$;
 
 -- Holds the key while Stripe is asked for a page.
 create function api.subscribe_pro_begin(caller caller, once once, out verdict text, out json text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select h.verdict, h.json into verdict, json from hold_request(caller, once) h;
 end
@@ -97,7 +97,7 @@ $$;
 
 -- Keeps the page.
 create function api.subscribe_pro_end(caller caller, once once, page text, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     perform keep_held(caller, once, page);
 end

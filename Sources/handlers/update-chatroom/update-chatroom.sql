@@ -3,7 +3,7 @@ create function api.update_chatroom(
     caller caller, per_minute int, room uuid, named text[], title text, system_instruction text, model text, pinned boolean,
     archived boolean, retention_days int, basic_models text[], pro_models text[], default_model text,
     out verdict text, out standing text, out json json
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare r chatrooms;
 begin
     select b.verdict, b.standing into verdict, standing from begin_request(caller, null, 'rooms', per_minute) b;

@@ -6,7 +6,7 @@
 create function api.upload_attachment_begin(
     caller caller, once once, per_minute int, announced bigint, file_limits bigint[], stored_limits bigint[],
     out verdict text, out standing text, out id uuid, out tier text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare n int;
 begin
     select b.verdict, b.standing into verdict, standing from begin_request(caller, once, 'attachments', per_minute) b;
@@ -24,7 +24,7 @@ $$;
 
 -- Stores a piece of it. All pieces and the last step are one transaction.
 create function api.upload_attachment_piece(caller caller, attachment uuid, number int, base64 text, out verdict text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not has_session(caller) then
         verdict := 'session_ended';
@@ -39,7 +39,7 @@ $$;
 create function api.upload_attachment(
     caller caller, once once, attachment uuid, media_type text, bytes int, name text, stored_limits bigint[],
     out verdict text, out json json, out tier text
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare a attachments;
 begin
     -- One of a user's at a time, so that what is stored already stays so until the commit.
@@ -63,7 +63,7 @@ $$;
 
 -- What came of the request the first time; NULL where nothing did.
 create function api.upload_attachment_kept(caller caller, once once, out verdict text, out json json)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 declare k idempotency_keys;
 begin
     -- Who has no session is told of what is the matter, and not of this.

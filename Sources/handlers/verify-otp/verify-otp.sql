@@ -5,7 +5,7 @@
 create function api.verify_otp(
     number text, hashes text[], name text, hash text, session uuid, refresh_hash text, seconds int, kept text[],
     address inet, agent text, out verdict text, out attempts_left int, out owner uuid, out json json
-) language plpgsql security definer set search_path = public as $$
+) language plpgsql security definer set search_path = public, pg_temp as $$
 declare proven users;
 begin
     select t.verdict, t.attempts_left into verdict, attempts_left from try_code('sign_in', number, hashes, address) t;
@@ -32,7 +32,7 @@ $$;
 
 -- The number as it is stored, where it was written in a way that has two forms (stored_number).
 create function api.verify_otp_number(former text, normal text, out verdict text, out number text)
-language plpgsql security definer set search_path = public as $$
+language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     select s into number from stored_number(former, normal) s;
 end

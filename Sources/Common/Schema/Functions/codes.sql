@@ -52,6 +52,8 @@ declare
     is_elsewhere boolean;
     is_right boolean;
 begin
+    -- One for each key of TOKEN_KEYS: with more of them, one try would be many guesses.
+    if cardinality(hashes) > 8 then raise check_violation using message = 'more hashes than there are keys'; end if;
     select * into o from otps c
     where c.mobile = number and c.purpose = of_purpose and c.attempts < 5 and c.expires_at > now()
     for update;

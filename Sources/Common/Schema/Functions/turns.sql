@@ -17,6 +17,7 @@ declare
     step interval := case when limits[first + 1] > 0 then make_interval(secs => (60000000 / limits[first + 1]) / 1e6) else '0' end;
     d usage_days;
     instant timestamptz;
+    is_counted boolean := false;
 begin
     p.tier := tier(u);
     p.resets_at := to_json(day_end(u, at));
@@ -28,7 +29,8 @@ begin
         where c.user_id = u.id and c.day = of_day and (per_day = 0 or c.reserved - c.refunded < per_day)
             and greatest(c.free_at, instant) + step <= instant + interval '1 minute'
         returning * into d;
-        exit when found;
+        is_counted := found;
+        exit when is_counted;
         insert into usage_days (user_id, day) values (u.id, of_day) on conflict do nothing;
         continue when found;
         select * into d from usage_days c where c.user_id = u.id and c.day = of_day;
@@ -39,7 +41,7 @@ begin
         end;
         exit when p.verdict is not null;
     end loop;
-    if d is null then raise lock_not_available using message = 'no place could be counted'; end if;
+    if not is_counted and p.verdict is null then raise lock_not_available using message = 'no place could be counted'; end if;
     p.used := d.reserved - d.refunded;
     p.ahead := greatest(date_part('epoch', d.free_at - instant), 0);
 end
