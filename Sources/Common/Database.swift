@@ -158,11 +158,9 @@ public final class Database {
         let statements = calls.map(\.statement)
         guard prepares, calls.count > 1, !statements.contains(where: \.holdsNUL) else { return calls.map { _ in nil } }
         do {
-            return try use { try $0.runInPipeline(statements) }.map { result in
-                // A new connection may do better.
-                if case .failure(let error) = result, error.isOfConnection { return nil }
-                return result.mapError { $0 }
-            }
+            // Where one fails, each is asked by itself.
+            guard let results = try use({ try $0.runInPipeline(statements) }) else { return calls.map { _ in nil } }
+            return results.map { .success($0) }
         } catch let error as DatabaseError where error.isOfConnection {
             return calls.map { _ in nil }
         } catch DatabaseError.refused(let state, _, _) where !DatabaseError.isTemporary(state) {

@@ -121,31 +121,38 @@ final class DatabaseConnection {
         }
     }
 
-    /// Runs several statements in one round trip (libpq's pipeline mode), each in a transaction of its own.
-    func runInPipeline(_ statements: [SQL]) throws -> [Swift.Result<Result, DatabaseError>] {
+    /// Runs several statements in one round trip and one transaction (libpq's pipeline mode); nil where one of them failed, and
+    /// so nothing was done.
+    func runInPipeline(_ statements: [SQL]) throws -> [Result]? {
         let indices = try statements.map(prepare)
         guard PQenterPipelineMode(pointer) == 1 else { throw lost() }
         for (statement, index) in zip(statements, indices) {
             let isSent = withParameters(statement.values) { count, values in
                 PQsendQueryPrepared(pointer, prepared[index].name, count, values, nil, nil, 0)
             }
-            guard isSent == 1, PQpipelineSync(pointer) == 1 else { throw lost() }
+            guard isSent == 1 else { throw lost() }
         }
+        guard PQpipelineSync(pointer) == 1 else { throw lost() }
+
         let deadline = monotonicMilliseconds() + timeout
-        let results = try indices.map { index in
-            var result = try receive(index, until: deadline)
+        var results: [Result]? = []
+        for index in indices {
+            let result = try receive(index, until: deadline)
+            if result.hasFailed {
+                results = nil
+                isLost = isLost || result.error.isOfConnection
+            }
+            results?.append(result)
             // The mark between the results of two statements.
             PQgetResult(pointer).map { PQclear($0) }
-            // The end of its transaction; what cannot be committed fails before it.
-            while case let next = try receive(until: deadline), PQresultStatus(next.pointer) != PGRES_PIPELINE_SYNC {
-                result = next
-                PQgetResult(pointer).map { PQclear($0) }
-            }
-            return result.hasFailed ? Swift.Result.failure(result.error) : .success(result)
+        }
+        // What cannot be committed fails now.
+        while PQresultStatus(try receive(until: deadline).pointer) != PGRES_PIPELINE_SYNC {
+            results = nil
+            PQgetResult(pointer).map { PQclear($0) }
         }
         guard PQexitPipelineMode(pointer) == 1 else { throw lost() }
         lastUse = monotonicMilliseconds()
-        for case .failure(let error) in results where error.isOfConnection { isLost = true }
         return results
     }
 

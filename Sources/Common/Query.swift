@@ -5,7 +5,7 @@
 ///     }
 ///
 /// Where several requests wait for one process, their calls go in one round trip (libpq's pipeline mode): the wake-ups and the
-/// switches between processes are shared. Each call is a transaction of its own, and each request gets what came for it.
+/// switches between processes, and the transaction, are shared, and each request gets what came for it. If one fails, each is asked by itself.
 public struct Query {
     let call: Call
     let answer: (Result, Database) throws -> Response

@@ -4,11 +4,11 @@
 -- meanwhile moves, or is seen twice. Only what was being sent at that very moment may have moved its room to the front, unseen. The place
 -- of an entry is seen_at, whether it is pinned, when it was used, and its id; times are microseconds since 1970.
 --
--- The first page as everybody asks for it (is_usual) is kept in the cache: the place of its last entry, where more follow, and then its
--- entries. version is when that was done, which is also its ETag; NULL where it was not.
+-- page is the place of its last entry, where more follow, a new line, and then its entries. The first page as everybody asks for it
+-- (is_usual) is kept in the cache. version is when that was done, which is also its ETag; NULL where it was not.
 create function api.list_chatrooms(
     caller caller, is_archived boolean, is_usual boolean, seen_at bigint, was_pinned boolean, used_at bigint, after uuid, most int,
-    default_model text, out verdict text, out entries text, out next_place text, out version bigint, out is_hit boolean
+    default_model text, out verdict text, out page text, out version bigint, out is_hit boolean
 ) language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     owner uuid := caller.user_id;
@@ -25,9 +25,8 @@ begin
         select c.value, c.expires_at into kept from cache c where c.key = 'rooms:' || owner and c.expires_at > now();
         if found then
             is_hit := true;
-            version := to_micros(kept.expires_at);
-            next_place := split_part(kept.value, E'\n', 1);
-            entries := substr(kept.value, length(next_place) + 2);
+            version := (date_part('epoch', kept.expires_at) * 1000000)::bigint;
+            page := kept.value;
             return;
         end if;
         -- See forget_chatroom_list.
@@ -52,18 +51,17 @@ begin
             order by r.pinned desc, u.used_at desc, r.id desc limit most + 1
         ) r
     )
-    select coalesce(string_agg(j.json::text, ',' order by l.n) filter (where l.n <= most), ''),
-        case when count(*) > most then
+    select case when count(*) > most then
             max(concat_ws(' ', coalesce(seen_at, to_micros(clock_timestamp())), l.pinned::text, to_micros(l.used_at), l.id))
                 filter (where l.n = most)
-        else '' end
-    into entries, next_place
+        else '' end || E'\n' || coalesce(string_agg(j.json::text, ',' order by l.n) filter (where l.n <= most), '')
+    into page
     from listed l cross join lateral room_json(l.r, default_model) j;
     if is_alone then
         insert into cache as c (key, value, expires_at)
-        values ('rooms:' || owner, next_place || E'\n' || entries, now() + interval '5 minutes')
+        values ('rooms:' || owner, page, now() + interval '5 minutes')
         on conflict (key) do update set value = excluded.value, expires_at = excluded.expires_at
-        returning to_micros(c.expires_at) into version;
+        returning (date_part('epoch', c.expires_at) * 1000000)::bigint into version;
     end if;
 end
 $$;

@@ -1,15 +1,13 @@
 import Common
 
 struct Listed: Decodable {
-    let entries: String
-    /// Where the page after this one starts; empty where there is none.
-    let nextPlace: String
+    /// Where the page after this one starts, nothing where there is none; a new line; the entries.
+    let page: String
     let version: Int?
     let isHit: Bool
 
     enum CodingKeys: String, CodingKey {
-        case entries, version
-        case nextPlace = "next_place"
+        case page, version
         case isHit = "is_hit"
     }
 }
@@ -34,6 +32,8 @@ serve { request in
             headers += [("ETag", etag), ("Cache-Control", "private, no-cache")]
             if listed.isHit, request.matches(etag: etag) { return Response(status: 304, headers: headers) }
         }
-        return .json("{\(page.members("chatrooms", listed.entries, next: listed.nextPlace))}", headers: headers)
+        let end = listed.page.utf8.firstIndex(of: UInt8(ascii: "\n")) ?? listed.page.endIndex
+        let (next, entries) = (String(listed.page[..<end]), String(listed.page[end...].dropFirst()))
+        return .json("{\(page.members("chatrooms", entries, next: next))}", headers: headers)
     }
 }
