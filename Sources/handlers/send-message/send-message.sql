@@ -3,9 +3,11 @@
 --
 -- The key of once is NULL where it was not sent; limits is NULL where nobody has any (reserve_place). files are the attachments of one
 -- request that comes by itself, and have so many bytes at most.
+--
+-- It has no search_path of its own, which costs up to a tenth: whoever may call it must not be able to make a table.
 create function api.send_message(
     callers caller[], rooms uuid[], contents text[], onces once[], limits int[], files uuid[], most_bytes bigint
-) returns setof turn_answer language plpgsql security definer set search_path = public, pg_temp as $$
+) returns setof turn_answer language plpgsql security definer as $$
 declare
     count int := cardinality(callers);
     is_alone boolean := count = 1;
