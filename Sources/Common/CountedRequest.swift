@@ -1,15 +1,15 @@
 extension Request {
-    /// What `body` answers to this request, which was counted on a limit by an earlier call: how the limit stands goes along, also with
-    /// a problem that `body` throws.
-    public func counted(_ standing: Standing?, _ body: () throws -> Response) throws -> Response {
-        let headers = Standing.headers(standing)
+    /// What `body` answers to this request, which is counted on a limit by another call: how the limit stands goes along, also with a
+    /// problem that `body` throws.
+    /// - Parameter standing: asked for when `body` has ended.
+    public func counted(_ standing: @autoclosure () -> Standing?, _ body: () throws -> Response) throws -> Response {
         do {
             var response = try body()
-            response.headers += headers
+            response.headers += Standing.headers(standing())
             return response
         } catch {
             var problem = Problem(telling: error, requestID: id)
-            problem.headers += headers
+            problem.headers += Standing.headers(standing())
             throw problem
         }
     }

@@ -32,13 +32,15 @@ public struct Page: Sendable {
         after = place
     }
 
-    /// The members of the answer: the entries that were found, of which one more than `limit` says that another page
-    /// follows, and the cursor of that page, which names the last entry shown.
-    /// - Parameter keys: the place of the entry with this index, as the list's keys.
-    public func members(_ name: String, _ entries: [String], keys: (Int) -> [String]) -> String {
-        let hasMore = entries.count > limit
-        let cursor = hasMore ? "\"\(cursor(keys(limit - 1).joined(separator: " ")))\"" : "null"
-        return "\"\(name)\":[\(entries.prefix(limit).joined(separator: ","))],\"next_cursor\":\(cursor)"
+    /// The members of the answer: the entries and the cursor of the next page.
+    /// - Parameters:
+    ///   - rows: what a function gives, one more than `limit` at most, which says that another page follows.
+    ///   - json: makes of an `entry` what the answer has of it.
+    public func members(
+        _ name: String, _ rows: [Row], as json: (String) throws -> String = { $0 }
+    ) throws -> String {
+        let entries = try rows.prefix(limit).map { try json($0.entry) }
+        return members(name, entries.joined(separator: ","), next: rows.count > limit ? rows[limit - 1].place : "")
     }
 
     /// The same, where the entries are put together already.
@@ -48,15 +50,12 @@ public struct Page: Sendable {
         return "\"\(name)\":[\(entries)],\"next_cursor\":\(cursor)"
     }
 
-    /// The whole answer, of the rows that a function gives: one entry more than `limit` at most, of each its `place`, which is its keys
-    /// with spaces between, and its JSON as `entry`.
-    /// - Parameter json: makes of an `entry` what the answer has of it.
-    public func answer(_ name: String, _ rows: [Row], as json: (String) throws -> String = { $0 }) throws -> Response {
-        let entries = try rows.map { try json($0.entry) }
-        return .json("{\(members(name, entries) { [rows[$0].place] })}")
-    }
+    /// The whole answer.
+    public func answer(
+        _ name: String, _ rows: [Row], as json: (String) throws -> String = { $0 }
+    ) throws -> Response { .json("{\(try members(name, rows, as: json))}") }
 
-    /// An entry of a list, as functions give it.
+    /// An entry of a list, as functions give it: its JSON, and its place, which is the list's keys with spaces between.
     public struct Row: Decodable {
         public let place: String
         public let entry: String
@@ -78,5 +77,12 @@ public struct Page: Sendable {
 
     private static func signature(_ text: String, scope: String, key: TokenKey) -> [UInt8] {
         Array(Sodium.hmac((scope + text).utf8, key: key.cursorSecret).prefix(signatureLength))
+    }
+}
+
+extension Page {
+    /// Of the messages on the branch that a room shows, which `list_messages` and `get_chatroom` give.
+    public static func ofMessages(_ request: Request, in room: ID, caller: Caller) throws -> Page {
+        try Page(request, of: "messages \(room)", caller: caller, keys: 1)
     }
 }

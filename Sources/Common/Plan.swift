@@ -50,7 +50,7 @@ public struct Plan: Sendable {
     }
 
     private static let models: SQL =
-        "case \(User.tier) when 'pro' then \(pro.models)::text[] else \(basic.models)::text[] end"
+        "case tier(u) when 'pro' then \(pro.models)::text[] else \(basic.models)::text[] end"
 
     /// `contextTokens` of the tier that `tier` selects.
     public static func contextTokens(of tier: SQL) -> SQL {

@@ -80,24 +80,15 @@ public func serve(
     let client = HTTPClient()
     serve { request, database in
         let payments = Payments(try request.caller(), database, stripe, client, forgetting: forgetting)
-        do {
-            var response = try handler(request, database, payments)
-            response.headers += Standing.headers(payments.standing)
-            return response
-        } catch {
-            var problem = problem(telling: error, request)
-            problem.headers += Standing.headers(payments.standing)
-            throw problem
+        return try request.counted(payments.standing) {
+            do {
+                return try handler(request, database, payments)
+            } catch is LostCustomer {
+                throw Problem.noSubscription
+            } catch let error as StripeError {
+                Log.error("Stripe did not do it", ["request_id": request.id, "reason": error.reason])
+                throw Problem.stripeUnavailable
+            }
         }
-    }
-}
-
-private func problem(telling error: any Error, _ request: Request) -> Problem {
-    switch error {
-    case is LostCustomer: return .noSubscription
-    case let error as StripeError:
-        Log.error("Stripe did not do it", ["request_id": request.id, "reason": error.reason])
-        return .stripeUnavailable
-    default: return Problem(telling: error, requestID: request.id)
     }
 }

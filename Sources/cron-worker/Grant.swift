@@ -45,7 +45,7 @@ enum Grant {
             return "\(mobile.digits) had not been given Pro"
         }
         let tier = try database.row(
-            String.self, "select \(User.tier) from users u where u.mobile = \(mobile)")
+            String.self, "select tier(u) from users u where u.mobile = \(mobile)")
         return "\(mobile.digits) is \(tier == "pro" ? "Pro still, by a subscription" : "Basic")"
     }
 

@@ -115,7 +115,7 @@ struct ReplyQueue {
             left join begun b using (id)
             left join chatrooms r on r.user_id = c.user_id and r.id = c.lane
             left join users u on u.id = c.user_id
-            cross join lateral (select \(User.tier) as tier, \(Plan.model("r.model")) as model offset 0) p
+            cross join lateral (select tier(u) as tier, \(Plan.model("r.model")) as model offset 0) p
             cross join lateral (\(Conversation.json(budget: conversationBudget))) h
             """)
     }

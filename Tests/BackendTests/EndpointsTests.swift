@@ -10,6 +10,10 @@ struct EndpointsTests {
         #expect(folders.count >= 12)
         #expect(try listed() == folders)
         #expect(try routed() == folders)
+        let functions = try String(
+            contentsOfFile: "\(projectFolder)/Sources/handlers/EndpointFunctions.swift", encoding: .utf8)
+        let applied = functions.matches(of: /\("([a-z-]+)", PackageResources/).map { String($0.output.1) }
+        #expect(Set(applied) == folders.subtracting(["health", "jwks"]))
         let tests = try names("Tests/BackendTests/handlers")
         #expect(tests == Set(folders.map { "\(typeName($0))Tests.swift" }))
     }

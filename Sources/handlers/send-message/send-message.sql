@@ -35,7 +35,7 @@ begin
         end if;
         if a.verdict is null and not hold_rooms(c.user_id, is_alone) then a.verdict := 'busy'; end if;
         if a.verdict is null then
-            select * into r from chatrooms where user_id = c.user_id and id = rooms[n] and deleted_at is null;
+            select * into r from room_of(c.user_id, rooms[n]);
             a.verdict := case when not found then 'not_found' when files is not null then check_files(c.user_id, files, most_bytes) end;
         end if;
         if a.verdict is null then

@@ -64,16 +64,9 @@ $$;
 -- What came of the request the first time; NULL where nothing did.
 create function api.upload_attachment_kept(caller caller, once once, out verdict text, out json json)
 language plpgsql security definer set search_path = public, pg_temp as $$
-declare k idempotency_keys;
 begin
     -- Who has no session is told of what is the matter, and not of this.
     if not is_signed_in(caller) then return; end if;
-    select * into k from idempotency_keys i where i.user_id = caller.user_id and i.key = once.key and i.expires_at > now();
-    if not found then return; end if;
-    if k.endpoint = once.endpoint and k.body_hash = once.body_hash then
-        json := (k.answer #>> '{}')::json;
-    else
-        verdict := 'idempotency_mismatch';
-    end if;
+    select k.verdict, (k.answer #>> '{}')::json into verdict, json from kept_answer(caller.user_id, once) k;
 end
 $$;

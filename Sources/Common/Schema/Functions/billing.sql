@@ -54,7 +54,8 @@ create or replace function stripe_subscriptions(said jsonb) returns table (
         collection_pause text, resumes_at float8)
 $$;
 
--- As before, with the rules above.
+-- Makes our rows of a customer equal to all that Stripe said of them, unless what is stored was asked for later. False where there
+-- is nobody to store it for. Locked in this order, here and where accounts are deleted: the user, then what is theirs.
 create or replace function store_subscriptions(whose text, asked timestamptz, said jsonb, grace_days int) returns boolean
 language plpgsql as $$
 declare

@@ -65,7 +65,7 @@ begin
 end
 $$;
 
--- As before, and what was found in it.
+-- Deletes a room in the trash and all that belongs to it. False where there is none.
 create or replace function purge_chatroom(owner uuid, room uuid) returns boolean language plpgsql as $$
 begin
     -- Nothing is under way for it, and nothing comes.
@@ -118,7 +118,8 @@ begin
 end
 $$;
 
--- As before, but in the order of the users, in which all lock who lock what is several users'.
+-- Deletes at most so many messages that are too old. Whether there may be more. What is still to be answered stays, and all that
+-- came after it. It takes the rooms in the order of the users, in which all lock who lock what is several users'.
 create or replace function sweep_messages(most int) returns boolean language plpgsql as $$
 declare
     r record;

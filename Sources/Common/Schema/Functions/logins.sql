@@ -1,5 +1,11 @@
--- As before, but the token before the current one is good until somebody uses what took its place, and for the overlap in any case.
--- After the overlap the access token is made anew: `at` is when.
+-- Renews a session by the refresh token of a generation. `genuine` says that the token was derived from a key of ours, and
+-- `next_hash` is of the token that is to take its place. The verdict:
+--   rotated   the token was the current one
+--   repeated  it was the one before, within the overlap or until somebody uses what took its place: the caller gets what the first to
+--             use it got. After the overlap the access token is made again: `at` is when
+--   reused    a genuine one that is older: somebody else has it, and the session is ended
+--   ended     the session of a genuine one has ended
+--   invalid   anything else; nothing is changed, or whoever knows a session's id could end it
 create or replace function refresh_session(
     owner uuid, session uuid, used int, used_hash text, genuine bool, next_hash text, overlap int, lifetime int,
     address inet, agent text, out verdict text, out current_hash text, out at timestamptz

@@ -73,21 +73,14 @@ create or replace function is_said(m messages) returns boolean language sql stab
     select m.status = 'done' or m.status = 'cancelled' and m.content <> ''
 $$;
 
--- The messages on the branch that a room of a user's shows, the newest first, at most so many, from before the message `before` on.
--- The verdict is not_found where there is no such room.
-create or replace function page_of_messages(owner uuid, room uuid, before uuid, most int)
+-- The messages on the branch that a room shows, the newest first, at most so many, from before the message `before` on.
+create or replace function page_of_messages(r chatrooms, before uuid, most int)
 returns table (verdict text, place text, entry json) language plpgsql stable as $$
-declare r chatrooms;
 begin
-    select * into r from chatrooms c where c.user_id = owner and c.id = room and c.deleted_at is null;
-    if not found then
-        return query select 'not_found', '', null::json;
-        return;
-    end if;
     return query
         select null, m.id::text, j.json
         from (
-            select m.* from messages_on(owner, r.id, r.branch) m
+            select m.* from messages_on(r.user_id, r.id, r.branch) m
             where m.id < coalesce(before, 'ffffffff-ffff-ffff-ffff-ffffffffffff') order by m.id desc limit most
         ) m cross join lateral message_json(m::messages) j
         order by m.id desc;

@@ -1,5 +1,5 @@
 -- Where a queued reply stands. Of a long queue 1,000 jobs are looked at, so that it costs no more.
--- Rows of jobs are compared whole, generation first, as where the worker claims (ReplyQueue.swift).
+-- The queue and the jobs that run are searched by a comparison of rows, generation first, as the worker does (ReplyQueue.swift).
 -- - before: jobs of its room that have to be done before it and have not begun; running: 1 where one has.
 -- - rooms: other rooms with a reply that was asked for earlier and could begin, but that no worker has free hands for.
 -- - is_whole: whether that was all of the queue.

@@ -34,7 +34,6 @@ create or replace function recall(
 ) language plpgsql as $$
 declare
     key_lock bigint := hashtextextended(once.key, uuid_hash_extended(owner, 3));
-    k idempotency_keys;
 begin
     if not pg_try_advisory_xact_lock(key_lock) then
         verdict := 'idempotency_running';
@@ -44,8 +43,15 @@ begin
         exception when lock_not_available then
             return;
         end;
-        verdict := null;
     end if;
+    select k.verdict, k.answer into verdict, answer from kept_answer(owner, once) k;
+end
+$$;
+
+-- The same, waiting for nobody: what is there now.
+create or replace function kept_answer(owner uuid, once once, out verdict text, out answer json) language plpgsql as $$
+declare k idempotency_keys;
+begin
     select * into k from idempotency_keys where user_id = owner and key = once.key and expires_at > now();
     if not found then return; end if;
     if k.endpoint = once.endpoint and k.body_hash = once.body_hash then

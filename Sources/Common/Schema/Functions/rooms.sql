@@ -10,7 +10,7 @@ $$;
 create or replace function room_updated_at(r chatrooms) returns timestamptz language plpgsql stable as $$
 begin
     return greatest(r.changed_at, (
-        select m.created_at + case m.role when 'model' then interval '1 millisecond' else interval '0' end from messages m
+        select told_at(m.created_at, m.role) from messages m
         where m.user_id = r.user_id and m.chatroom_id = r.id order by m.id desc limit 1));
 end
 $$;

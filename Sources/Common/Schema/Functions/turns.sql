@@ -4,7 +4,7 @@ create or replace function day_of(u users, at timestamptz) returns date language
 $$;
 create or replace function day_end(u users, at timestamptz) returns timestamptz language sql stable as $$
     select case when u.usage_day_until > at then u.usage_day_until
-        else ((at at time zone u.timezone)::date + 1)::timestamp at time zone u.timezone end
+        else (day_of(u, at) + 1)::timestamp at time zone u.timezone end
 $$;
 
 -- Reserves a place for a message of a user whose rows nobody deletes meanwhile. limits are messages in a day and in a minute, of basic
@@ -15,13 +15,14 @@ declare
     first int := case tier(u) when 'pro' then 3 else 1 end;
     per_day int := limits[first];
     step interval := case when limits[first + 1] > 0 then make_interval(secs => (60000000 / limits[first + 1]) / 1e6) else '0' end;
+    ends_at timestamptz := day_end(u, at);
     d usage_days;
     instant timestamptz;
     is_counted boolean := false;
 begin
     p.tier := tier(u);
-    p.resets_at := to_json(day_end(u, at));
-    p.day_seconds := ceil(date_part('epoch', day_end(u, at) - at));
+    p.resets_at := to_json(ends_at);
+    p.day_seconds := ceil(date_part('epoch', ends_at - at));
     -- What keeps it from being counted may be gone when it is looked at.
     for attempt in 1..10 loop
         instant := clock_timestamp();

@@ -9,9 +9,7 @@ $$;
 
 -- The user's day at a time, and when it ends in the zone in which it began.
 create or replace function usage_day(u users, at timestamptz, out day date, out ends_at timestamptz) language sql stable as $$
-    select case when u.usage_day_until > at then u.usage_day else n.day end,
-        case when u.usage_day_until > at then u.usage_day_end else (n.day + 1)::timestamp at time zone u.timezone end
-    from (select (at at time zone u.timezone)::date as day) n
+    select day_of(u, at), case when u.usage_day_until > at then u.usage_day_end else day_end(u, at) end
 $$;
 
 -- Moves a user to another zone. If anything was counted in their day, it goes on until the next midnight in the new zone; for a week
