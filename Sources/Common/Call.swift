@@ -10,8 +10,9 @@ public struct Call: Sendable {
     /// - Parameter function: its name, without the schema.
     public init(_ function: StaticString, _ arguments: (any SQLValue)?...) { self.init(function, arguments) }
 
-    init(_ function: StaticString, _ arguments: [(any SQLValue)?]) {
-        var sql: SQL = "select * from api."
+    /// - Parameter start: what the statement has before the function's name.
+    init(_ function: StaticString, _ arguments: [(any SQLValue)?], after start: SQL = "select * from api.") {
+        var sql = start
         sql.append(function)
         sql.append("(")
         for (index, argument) in arguments.enumerated() {
@@ -61,6 +62,21 @@ extension Database {
     ) throws -> [Swift.Result<Row, any Error>] {
         let result = try run(Call(function, arguments).statement)
         return (0..<result.count).map { row in Swift.Result { try result.given(row: row) } }
+    }
+
+    /// The texts that a function of SQL's gives, a few at a time, as `body` takes them: Postgres makes no more of them before. In a
+    /// transaction.
+    public func callInPieces(
+        _ function: StaticString, _ arguments: (any SQLValue)?..., body: ([String]) throws -> Void
+    ) throws {
+        // In the list of a select, not after its from, where Postgres would have all rows made first.
+        let call = Call(function, arguments, after: "declare pieces no scroll cursor for select api.")
+        try execute(call.statement)
+        while true {
+            let piece = try rows(String.self, "fetch 32 from pieces")
+            if piece.isEmpty { break }
+            try body(piece)
+        }
     }
 
     /// All rows that a function gives.

@@ -45,7 +45,8 @@ public struct Doorbell: ~Copyable, Sendable {
                 bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
             }
         }
-        guard bound == 0 else {
+        // The group of its folder, which handlers are in, may ring too; nobody else may.
+        guard bound == 0, chmod(path, 0o660) == 0 else {
             Log.error("no doorbell", ["path": path, "reason": String(cString: strerror(errno))])
             Glibc.close(descriptor)
             return nil

@@ -2,9 +2,22 @@ import CSodium
 
 /// A key pair for signatures by Ed25519 (RFC 8032).
 struct Ed25519: Sendable {
-    /// The 32 bytes that everybody may know.
-    let publicKey: [UInt8]
+    let publicKey: PublicKey
     private let secretKey: [UInt8]
+
+    /// The half that everybody may know.
+    struct PublicKey: Sendable {
+        /// 32 of them.
+        let bytes: [UInt8]
+
+        /// Whether its pair made the signature.
+        func verifies(_ signature: [UInt8], of message: some Collection<UInt8>) -> Bool {
+            Sodium.ready
+            let message = Array(message)
+            return signature.count == Int(crypto_sign_bytes())
+                && crypto_sign_verify_detached(signature, message, UInt64(message.count), bytes) == 0
+        }
+    }
 
     /// - Parameter seed: 32 bytes, the private key of RFC 8032.
     init(seed: [UInt8]) {
@@ -13,7 +26,7 @@ struct Ed25519: Sendable {
         var secretKey = [UInt8](repeating: 0, count: Int(crypto_sign_secretkeybytes()))
         precondition(seed.count == Int(crypto_sign_seedbytes()))
         crypto_sign_seed_keypair(&publicKey, &secretKey, seed)
-        self.publicKey = publicKey
+        self.publicKey = PublicKey(bytes: publicKey)
         self.secretKey = secretKey
     }
 
@@ -23,12 +36,5 @@ struct Ed25519: Sendable {
         var signature = [UInt8](repeating: 0, count: Int(crypto_sign_bytes()))
         crypto_sign_detached(&signature, nil, message, UInt64(message.count), secretKey)
         return signature
-    }
-
-    /// Whether this key made the signature.
-    func verifies(_ signature: [UInt8], of message: some Collection<UInt8>) -> Bool {
-        let message = Array(message)
-        return signature.count == Int(crypto_sign_bytes())
-            && crypto_sign_verify_detached(signature, message, UInt64(message.count), publicKey) == 0
     }
 }

@@ -13,6 +13,7 @@ public enum Functions {
         ("shared/deletion", PackageResources.deletion_sql),
         ("shared/ids", PackageResources.ids_sql),
         ("shared/jobs", PackageResources.jobs_sql),
+        ("shared/locks", PackageResources.locks_sql),
         ("shared/logins", PackageResources.logins_sql),
         ("shared/messages", PackageResources.messages_sql),
         ("shared/operation", PackageResources.operation_sql),
@@ -30,12 +31,13 @@ public enum Functions {
     ]
 
     /// Applies what is new of the shared files and of those of `endpoints`, and drops the functions whose file is gone; the names of
-    /// the files. Several starters at once wait for each other.
+    /// the files. Then it makes the roles right (`Roles`). Several starters at once wait for each other.
     ///
     /// An endpoint's functions are made anew, whatever their parameters were: nothing depends on them. A shared one is replaced.
     public static func apply(_ endpoints: [File], to database: Database) throws -> [String] {
         try database.transaction {
             try database.execute("select pg_advisory_xact_lock(\(Migrations.lock))")
+            try Roles.becomeOwner(in: database)
             // Functions name each other, in any order.
             try database.execute("select set_config('check_function_bodies', 'off', true)")
             let files = shared + endpoints
@@ -44,7 +46,7 @@ public enum Functions {
                 try drop(gone.file, from: database)
                 try database.execute("delete from functions where file = \(gone.file)")
             }
-            return try files.filter { file in
+            let new = try files.filter { file in
                 let hash = Sodium.sha256(file.sql).hex
                 if applied.contains(where: { $0.file == file.name && $0.hash == hash }) { return false }
                 try drop(file.name, from: database)
@@ -57,7 +59,9 @@ public enum Functions {
                     on conflict (file) do update set hash = excluded.hash, makes = excluded.makes, applied_at = now()
                     """)
                 return true
-            }.map(\.name)
+            }
+            try Roles.apply(to: database)
+            return new.map(\.name)
         }
     }
 

@@ -63,13 +63,14 @@ public enum Migrations {
     /// The last one, by whose presence a database is known to be up to date.
     public static var newest: String { all.last?.name ?? "" }
 
-    /// The advisory lock of whoever changes the schema.
+    /// The advisory lock of whoever changes the schema. All others have their names in Functions/locks.sql.
     static let lock = 7_401_332
 
     /// Applies what is missing and returns the names of what was. Several starters at once wait for each other.
     public static func apply(to database: Database) throws -> [String] {
         try database.transaction {
             try database.execute("select pg_advisory_xact_lock(\(lock))")
+            try Roles.becomeOwner(in: database)
             try database.execute(
                 "create table if not exists migrations (name text primary key, applied_at timestamptz not null default now())"
             )
@@ -77,6 +78,7 @@ public enum Migrations {
         return try all.filter { migration in
             try database.transaction {
                 try database.execute("select pg_advisory_xact_lock(\(lock))")
+                try Roles.becomeOwner(in: database)
                 let isNew =
                     try database.execute(
                         "insert into migrations (name) values (\(migration.name)) on conflict do nothing") == 1

@@ -17,27 +17,25 @@ public struct OTP: Sendable {
     private init(code: String) { self.code = code }
 
     /// The keyed hash under the current key, bound to the number and the purpose.
-    public func hash(mobile: Mobile, purpose: Purpose, keys: [TokenKey] = Settings.tokenKeys) -> String {
-        guard let key = keys.first else { Settings.refuse("TOKEN_KEYS is not set") }
-        return OTP.hash(code, mobile, purpose, key)
+    public func hash(mobile: Mobile, purpose: Purpose, key: TokenKey = Settings.tokenKeys.first(.otp)) -> String {
+        OTP.hash(code, mobile, purpose, key)
     }
 
     /// The hashes that a guess may match: one for each key, so that rotating keys spoils no code.
     public static func hashes(
-        of guess: EnteredOTP, mobile: Mobile, purpose: Purpose, keys: [TokenKey] = Settings.tokenKeys
+        of guess: EnteredOTP, mobile: Mobile, purpose: Purpose, keys: [TokenKey] = Settings.tokenKeys[.otp]
     ) -> [String] {
         keys.map { hash(guess.code, mobile, purpose, $0) }
     }
 
     /// The code as a job carries it to the worker: encrypted under the current key, for this number and purpose alone.
-    func sealed(mobile: Mobile, purpose: Purpose, keys: [TokenKey] = Settings.tokenKeys) -> String {
-        guard let key = keys.first else { Settings.refuse("TOKEN_KEYS is not set") }
-        return Sodium.base64url(Sodium.seal(Array(code.utf8), key: OTP.sealing(mobile, purpose, key)))
+    func sealed(mobile: Mobile, purpose: Purpose, key: TokenKey = Settings.tokenKeys.first(.otp)) -> String {
+        Sodium.base64url(Sodium.seal(Array(code.utf8), key: OTP.sealing(mobile, purpose, key)))
     }
 
     /// The code that one of our keys sealed for this number and purpose.
     public init?(
-        sealed text: String, mobile: Mobile, purpose: Purpose, keys: [TokenKey] = Settings.tokenKeys
+        sealed text: String, mobile: Mobile, purpose: Purpose, keys: [TokenKey] = Settings.tokenKeys[.otp]
     ) {
         guard let box = Sodium.decode(text),
             let code = keys.lazy.compactMap({ Sodium.open(box, key: OTP.sealing(mobile, purpose, $0)) }).first
@@ -46,11 +44,11 @@ public struct OTP: Sendable {
     }
 
     private static func sealing(_ mobile: Mobile, _ purpose: Purpose, _ key: TokenKey) -> [UInt8] {
-        Sodium.hmac("delivery|\(purpose.rawValue)|\(mobile.digits)".utf8, key: key.otpSecret)
+        Sodium.hmac("delivery|\(purpose.rawValue)|\(mobile.digits)".utf8, key: key.bytes)
     }
 
     private static func hash(_ code: String, _ mobile: Mobile, _ purpose: Purpose, _ key: TokenKey) -> String {
-        Sodium.hmac("\(purpose.rawValue)|\(mobile.digits)|\(code)".utf8, key: key.otpSecret).hex
+        Sodium.hmac("\(purpose.rawValue)|\(mobile.digits)|\(code)".utf8, key: key.bytes).hex
     }
 }
 

@@ -44,10 +44,25 @@ public struct Page: Sendable {
     }
 
     /// The same, where the entries are put together already.
-    /// - Parameter next: the place of the last of them; empty where no page follows.
     public func members(_ name: String, _ entries: String, next: String) -> String {
-        let cursor = next.isEmpty ? "null" : "\"\(cursor(next))\""
-        return "\"\(name)\":[\(entries)],\"next_cursor\":\(cursor)"
+        "\"\(name)\":[\(entries)\(end(next: next))"
+    }
+
+    /// What follows the entries.
+    /// - Parameter next: the place of the last of them; empty where no page follows.
+    private func end(next: String) -> String {
+        "],\"next_cursor\":\(next.isEmpty ? "null" : "\"\(cursor(next))\"")"
+    }
+
+    /// The whole answer, as its bytes, where the entries are put together already: `next`, a new line, and the entries.
+    public func answer(_ name: String, _ page: [UInt8]) -> [UInt8] {
+        let place = page.prefix { $0 != UInt8(ascii: "\n") }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(page.count + 256)
+        bytes += "{\"\(name)\":[".utf8
+        bytes += page.dropFirst(place.count + 1)
+        bytes += "\(end(next: String(decoding: place, as: UTF8.self)))}".utf8
+        return bytes
     }
 
     /// The whole answer.
@@ -62,13 +77,13 @@ public struct Page: Sendable {
     }
 
     private func cursor(_ text: String) -> String {
-        Sodium.base64url(Page.signature(text, scope: scope, key: .signing()) + text.utf8)
+        Sodium.base64url(Page.signature(text, scope: scope, key: Settings.tokenKeys.first(.cursor)) + text.utf8)
     }
 
     private static func place(_ cursor: String, scope: String) -> [String]? {
         guard let bytes = Sodium.decode(cursor), bytes.count > signatureLength,
             let text = String(validating: bytes.dropFirst(signatureLength), as: UTF8.self),
-            Settings.tokenKeys.contains(where: { key in
+            Settings.tokenKeys[.cursor].contains(where: { key in
                 Sodium.equal(Array(bytes.prefix(signatureLength)), signature(text, scope: scope, key: key))
             })
         else { return nil }
@@ -76,7 +91,7 @@ public struct Page: Sendable {
     }
 
     private static func signature(_ text: String, scope: String, key: TokenKey) -> [UInt8] {
-        Array(Sodium.hmac((scope + text).utf8, key: key.cursorSecret).prefix(signatureLength))
+        Array(Sodium.hmac((scope + text).utf8, key: key.bytes).prefix(signatureLength))
     }
 }
 

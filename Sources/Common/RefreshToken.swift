@@ -16,13 +16,13 @@ public struct RefreshToken: Sendable {
 
     /// The first of a new session.
     public init() {
-        self.init(session: Sodium.uuid(), generation: 0, key: TokenKey.signing())
+        self.init(session: Sodium.uuid(), generation: 0, key: Settings.tokenKeys.first(.refresh))
     }
 
     init(session: ID, generation: Int, key: TokenKey) {
         self.session = session
         self.generation = generation
-        secret = Sodium.hmac("\(session)|\(generation)".utf8, key: key.refreshSecret)
+        secret = Sodium.hmac("\(session)|\(generation)".utf8, key: key.bytes)
     }
 
     /// Reads a token as its user sends it, genuine or not, with the user that it names; 401 where it has another form.
@@ -46,12 +46,12 @@ public struct RefreshToken: Sendable {
     public var hash: String { Sodium.sha256(secret).hex }
 
     /// The one that takes its place, derived from this key.
-    public func next(key: TokenKey = .signing()) -> RefreshToken {
+    public func next(key: TokenKey = Settings.tokenKeys.first(.refresh)) -> RefreshToken {
         RefreshToken(session: session, generation: generation + 1, key: key)
     }
 
     /// Whether one of `keys` made it.
-    public func isGenuine(keys: [TokenKey] = Settings.tokenKeys) -> Bool {
+    public func isGenuine(keys: [TokenKey] = Settings.tokenKeys[.refresh]) -> Bool {
         keys.contains { key in
             Sodium.equal(secret, RefreshToken(session: session, generation: generation, key: key).secret)
         }

@@ -23,7 +23,12 @@ public struct Response {
 
     /// JSON that is text already, as Postgres writes it.
     public static func json(_ text: String, status: Int = 200, headers: [(String, String)] = []) -> Response {
-        Response(status: status, headers: [("Content-Type", "application/json")] + headers, body: Array(text.utf8))
+        json(Array(text.utf8), status: status, headers: headers)
+    }
+
+    /// The same, as its bytes.
+    public static func json(_ bytes: [UInt8], status: Int = 200, headers: [(String, String)] = []) -> Response {
+        Response(status: status, headers: [("Content-Type", "application/json")] + headers, body: bytes)
     }
 
     /// No answer yet: the request is held, no process is blocked, and the handler is called again when `id` is notified,
@@ -43,9 +48,12 @@ public struct Response {
     }
 
     /// As CGI writes it (RFC 3875, 6): header lines, an empty line, the body.
-    public func cgi(requestID: String) -> [UInt8] {
+    public func cgi(requestID: String) -> [UInt8] { head(requestID: requestID) + body }
+
+    /// The header lines and the empty line.
+    func head(requestID: String) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(512 + body.count)
+        bytes.reserveCapacity(512)
         func line(_ name: String, _ value: String) {
             bytes += name.utf8
             bytes += ": ".utf8
@@ -57,7 +65,6 @@ public struct Response {
         for (name, value) in headers { line(name, value) }
         if status != 204, status != 304, !isStream { line("Content-Length", String(body.count)) }
         bytes += "\r\n".utf8
-        bytes += body
         return bytes
     }
 

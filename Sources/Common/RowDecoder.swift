@@ -3,7 +3,8 @@ import FoundationEssentials
 /// A value that its column holds as `json` or `jsonb`.
 public protocol JSONColumn: Decodable {}
 
-/// Decodes a row: members by the names of columns, or a single value out of the first column.
+/// Decodes a row: members by the names of columns, or a single value out of the first column. A text may be had as its bytes, which are
+/// not looked through.
 struct RowDecoder: Decoder {
     let result: Result
     let row: Int32
@@ -42,6 +43,7 @@ struct RowDecoder: Decoder {
         case is Int.Type: return try cast(int(column, name))
         case is Bool.Type: return try cast(bool(column, name))
         case is Double.Type: return try cast(double(column, name))
+        case is [UInt8].Type: return try cast(Array(bytes(column, name)))
         case is any JSONColumn.Type: return try JSONDecoder().decode(Value.self, from: Data(bytes(column, name)))
         default:
             _ = try bytes(column, name)

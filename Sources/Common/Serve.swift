@@ -35,6 +35,7 @@ public func serveTogether(_ handler: @escaping BatchHandler) -> Never {
 }
 
 private func serve(readingBody: Bool, together: Int, _ handler: @escaping BatchHandler) -> Never {
+    Hardening.apply()
     Settings.check()
     signal(SIGPIPE, SIG_IGN)
     var server = Server(readingBody: readingBody, together: together, handler: handler)
@@ -253,7 +254,8 @@ private struct Server {
             let body = StreamedBody(exchange, head: response.cgi(requestID: request.id))
             body.send(writeBody, requestID: request.id)
         } else {
-            exchange.send(response.cgi(requestID: request.id))
+            exchange.send(response.head(requestID: request.id))
+            exchange.send(response.body)
             exchange.end()
         }
         Log.info(

@@ -21,8 +21,8 @@ public enum Settings {
     public static let requestsTogether = number("REQUESTS_TOGETHER", default: 16, in: 1...64)
     /// Seconds after which an idle process closes its connection.
     public static let idleSeconds = number("IDLE_SECONDS", default: 60, in: 1...86_400)
-    /// `kid:base64,…`: the first key signs, all of them verify, so that keys rotate without signing anybody out.
-    public static let tokenKeys = TokenKey.list(text("TOKEN_KEYS", default: ""))
+    /// Root keys, `kid:base64,…`, or those derived for this process, `kid:PURPOSE:base64,…`.
+    public static let tokenKeys = TokenKeys(text("TOKEN_KEYS", default: ""))
     /// Seconds that an access token is good for.
     public static let accessTokenSeconds = number("ACCESS_TOKEN_SECONDS", default: 3_600, in: 1...86_400)
     /// Seconds that a session lasts without being refreshed.
@@ -146,6 +146,7 @@ public enum Settings {
         _ = (publicURL, shareDays, shares, shareBytes)
         _ = RateLimit.allCases.map(\.perMinute)
         _ = (stripeIsLive, stripeGraceDays)
+        tokenKeys.check(for: Log.program)
     }
 
     /// The value of a variable, or `default` where it is unset or empty.

@@ -20,7 +20,7 @@ public struct Share: Decodable {
     }
 
     /// The answer's JSON.
-    public func answer(keys: [TokenKey] = Settings.tokenKeys) -> String {
+    public func answer(keys: [TokenKey] = Settings.tokenKeys[.share]) -> String {
         let token = keys.lazy.map { Share.token(user: user, id: id, key: $0) }.first { Share.hash(of: $0) == hash }
         // Without PUBLIC_URL it is for whoever asks to say where they are: a Host header is anybody's to send.
         let url = token.map { JSON.quoted("\(Settings.linkPrefix)/shared.html#\($0)") } ?? "null"
@@ -28,8 +28,8 @@ public struct Share: Decodable {
     }
 
     /// 256 bits that nobody guesses.
-    public static func token(user: ID, id: ID, key: TokenKey = .signing()) -> String {
-        Sodium.base64url(Sodium.hmac("\(user)|\(id)".utf8, key: key.shareSecret))
+    public static func token(user: ID, id: ID, key: TokenKey = Settings.tokenKeys.first(.share)) -> String {
+        Sodium.base64url(Sodium.hmac("\(user)|\(id)".utf8, key: key.bytes))
     }
 
     /// SHA-256 in hexadecimal.

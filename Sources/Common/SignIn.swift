@@ -4,7 +4,8 @@ extension Response {
     ///   - json: the user's, as `user_json` has it.
     ///   - time: seconds since 1970 at which that was.
     public static func signIn(
-        user: ID, json: String, refresh: RefreshToken, key: TokenKey = .signing(), time: Int = secondsSince1970()
+        user: ID, json: String, refresh: RefreshToken, key: SigningKey = Settings.tokenKeys.signingKey(),
+        time: Int = secondsSince1970()
     ) throws -> Response {
         let token = try Token(user: user, session: refresh.session, now: time).signed(with: key)
         return .json(

@@ -23,7 +23,7 @@ public struct Token: Codable, Sendable {
     }
 
     /// The token as the caller gets it.
-    public func signed(with key: TokenKey = .signing()) throws -> String {
+    public func signed(with key: SigningKey = Settings.tokenKeys.signingKey()) throws -> String {
         let message = key.header + "." + Sodium.base64url(try JSON.encode(self))
         return message + "." + Sodium.base64url(key.signature(of: message.utf8))
     }
@@ -36,7 +36,8 @@ public struct Token: Codable, Sendable {
     static func verified(authorization: String, now: Int = secondsSince1970()) throws -> Token {
         let token: Token
         // What cannot be one of ours is neither hashed nor split (`Request`).
-        let isPlausible = authorization.utf8.count <= 7 + longest && authorization.utf8.allSatisfy { $0 < 0x80 }
+        let isASCII = authorization.utf8.withContiguousStorageIfAvailable { $0.allSatisfy { $0 < 0x80 } }
+        let isPlausible = authorization.utf8.count <= 7 + longest && isASCII ?? false
         if isPlausible, let seen = known[authorization] {
             token = seen
         } else {
@@ -62,7 +63,7 @@ public struct Token: Codable, Sendable {
     ///
     /// Its header has to be, byte for byte, the one that we write for a key, so that no other algorithm, type, key or
     /// critical extension is ever looked at.
-    private init(verifying text: String, keys: [TokenKey] = Settings.tokenKeys) throws {
+    private init(verifying text: String, keys: [VerifyingKey] = Settings.tokenKeys.verifying) throws {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count == 3,
             let key = keys.first(where: { $0.header == parts[0] }),

@@ -23,7 +23,7 @@ struct ReplyQueue {
         guard let permits else { return try claim(limit: limit, after: user) }
         return try database.transaction {
             // One at a time, so that what is counted stays so until the claim is committed.
-            try database.execute("select pg_advisory_xact_lock(7401333)")
+            try database.execute("select pg_advisory_xact_lock(claims_lock())")
             let running =
                 try database.row(
                     Int.self,

@@ -11,6 +11,12 @@ struct CronWorker: ParsableCommand {
     @Flag(help: "Bring the database's schema up to date, and end.")
     var migrate = false
 
+    @Flag(help: "Print the value of TOKEN_KEYS for each program that needs keys, derived from the root keys, and end.")
+    var keys = false
+
+    @Flag(help: "With --keys: let endpoints verify older access tokens of HS256 too. They get the root secrets for it.")
+    var oldTokens = false
+
     @Option(help: "Give Pro to the account with this number, and end.", transform: Grant.mobile)
     var grantPro: WrittenMobile?
 
@@ -25,9 +31,11 @@ struct CronWorker: ParsableCommand {
 
     func validate() throws {
         if until != nil, grantPro == nil { throw ValidationError("--until belongs to --grant-pro.") }
+        if oldTokens, !keys { throw ValidationError("--old-tokens belongs to --keys.") }
     }
 
     func run() throws {
+        Hardening.apply()
         do {
             if let grantPro {
                 let database = Database()
@@ -35,12 +43,17 @@ struct CronWorker: ParsableCommand {
             } else if let revokePro {
                 let database = Database()
                 print(try Grant.takeBack(from: revokePro.stored(in: database), database))
+            } else if keys {
+                print(ProgramKeys.lines(oldTokens: oldTokens).joined(separator: "\n"))
             } else if migrate {
                 let database = Database(timeout: 600_000)
                 let applied =
                     try Migrations.apply(to: database)
                     + Functions.apply(endpointFunctions, to: database).map { "\($0).sql" }
                 print(applied.isEmpty ? "schema is up to date" : "applied \(applied.joined(separator: ", "))")
+                if try !Roles.areThere(in: database) {
+                    print("endpoints share a role, which can read all tables: this one may not make roles (CREATEROLE)")
+                }
             } else {
                 try Worker().run(seconds: seconds)
             }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 // Whether errno says that there are no descriptors (or no memory for one) left; then, some time later. Whoever ended instead would be
@@ -22,6 +23,8 @@ static bool has_waited(void) {
 }
 
 int main(int count, char **arguments) {
+    // As the handler was (Sources/Common/Hardening.swift): the rest of what bounds it outlives an exec, this does not.
+    if (prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) != 0) perror("doze: not dumpable");
     struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE};
     int poller;
     do poller = epoll_create1(EPOLL_CLOEXEC);

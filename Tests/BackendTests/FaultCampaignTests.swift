@@ -131,7 +131,7 @@ final class Campaign: @unchecked Sendable {
         try backend.database.connect().script(
             """
             create table stored (id uuid not null);
-            create function note_stored() returns trigger language plpgsql as $$
+            create function note_stored() returns trigger language plpgsql security definer as $$
             begin
                 insert into stored values (new.id);
                 return null;

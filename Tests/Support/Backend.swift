@@ -8,6 +8,7 @@ public final class Backend: @unchecked Sendable {
     /// The environment of its processes.
     public let settings: [String: String]
     private let processes: Int
+    private let programKeys: [String: String]?
     private let lock = NSLock()
     private var endpoints: [String: Endpoint] = [:]
     private var sandbox: Gemini?
@@ -27,11 +28,16 @@ public final class Backend: @unchecked Sendable {
     ///   - settings: more of the environment, or other values.
     ///   - database: a new one unless given.
     ///   - processes: how many serve each endpoint.
-    public init(_ settings: [String: String] = [:], database: TestDatabase? = nil, processes: Int = 1) throws {
+    ///   - programKeys: `TOKEN_KEYS` of each program, instead of one for all; a program that is not named has none.
+    public init(
+        _ settings: [String: String] = [:], database: TestDatabase? = nil, processes: Int = 1,
+        programKeys: [String: String]? = nil
+    ) throws {
         folder = try Folder()
         let database = try database ?? Postgres.shared().createDatabase()
         self.database = database
         self.processes = processes
+        self.programKeys = programKeys
         let keys = [("new", Backend.key), ("old", Backend.olderKey)]
         self.settings = [
             "DATABASE_URL": database.url,
@@ -72,7 +78,15 @@ public final class Backend: @unchecked Sendable {
     }
 
     private func start(_ name: String, _ listener: Listener) throws -> Executable {
-        try Executable(name, environment: settings, input: listener.descriptor, folder: folder.path)
+        try Executable(name, environment: settings(of: name), input: listener.descriptor, folder: folder.path)
+    }
+
+    /// The environment of one program: its role in Postgres is its own, as in a deployment.
+    private func settings(of name: String) -> [String: String] {
+        var settings = settings
+        if settings["DATABASE_URL"] == database.url { settings["DATABASE_URL"] = database.url(as: "chat-\(name)") }
+        if let programKeys { settings["TOKEN_KEYS"] = programKeys[name == "worker" ? "cron-worker" : name] }
+        return settings
     }
 
     /// Sends a request as nginx would pass it on, and gives what came back.
@@ -217,7 +231,7 @@ public final class Backend: @unchecked Sendable {
 
     /// Starts a worker that works for so long.
     public func worker(seconds: Int = 600, _ more: [String: String] = [:]) throws -> Executable {
-        var environment = settings
+        var environment = settings(of: "worker")
         environment["GEMINI_BASE_URL"] = try settings["GEMINI_BASE_URL"] ?? gemini().url
         environment["GEMINI_API_KEY"] = settings["GEMINI_API_KEY"] ?? "sandbox-key"
         return try Executable(

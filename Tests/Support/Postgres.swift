@@ -54,6 +54,8 @@ public final class Postgres: @unchecked Sendable {
     /// The postmaster's process.
     public private(set) var pid: pid_t = 0
     private let counter = Counter()
+    /// Those that migrating made.
+    private var roles = ""
 
     /// - Parameters:
     ///   - isDurable: whether what is committed outlives a crash; slower.
@@ -74,8 +76,8 @@ public final class Postgres: @unchecked Sendable {
     deinit { stop() }
 
     /// Where libpq finds a database of this cluster.
-    public func url(_ database: String = "postgres") -> String {
-        "postgresql://postgres@/\(database)?host=\(sockets)"
+    public func url(_ database: String = "postgres", as role: String = "postgres") -> String {
+        "postgresql://\(role)@/\(database)?host=\(sockets)"
     }
 
     /// The folder of its socket.
@@ -149,20 +151,38 @@ public final class Postgres: @unchecked Sendable {
 
     // MARK: Databases
 
-    /// Makes the database that the others are copies of, with the schema as the worker brings it up.
+    /// Makes the database that the others are copies of, with the schema as the worker brings it up. It belongs to a role that nobody
+    /// logs in as.
     public func migrateTemplate() throws {
-        try admin { try $0.script("create database template_chat") }
+        try admin {
+            try $0.script("create role app nologin")
+            try $0.script("create database template_chat owner app")
+        }
         let worker = try Executable(
             "cron-worker", ["--migrate"], environment: ["DATABASE_URL": url("template_chat")], folder: logs.path)
         guard try worker.wait() == .code(0) else {
             throw Executable.Failure("the migrations failed: \(worker.error)")
+        }
+        try admin {
+            let names = try $0.rows(
+                String.self, "select quote_ident(rolname) from pg_roles where rolname like 'chat-%'")
+            roles = names.joined(separator: ", ")
         }
     }
 
     /// A database of a test's own: migrated, or empty.
     public func createDatabase(isEmpty: Bool = false) throws -> TestDatabase {
         let name = "test_\(counter.next())"
-        try admin { try $0.script("create database \(name) template \(isEmpty ? "template0" : "template_chat")") }
+        try admin {
+            if isEmpty {
+                try $0.script("create database \(name) template template0")
+            } else {
+                try $0.script("create database \(name) owner app template template_chat")
+                // Who may connect is not copied.
+                try $0.script("revoke all on database \(name) from public")
+                try $0.script("grant connect on database \(name) to \(roles)")
+            }
+        }
         return TestDatabase(postgres: self, name: name)
     }
 
@@ -183,7 +203,8 @@ public final class Postgres: @unchecked Sendable {
 public final class TestDatabase: Sendable {
     public let postgres: Postgres
     public let name: String
-    public var url: String { postgres.url(name) }
+    /// Where its superuser reaches it.
+    public var url: String { url(as: "postgres") }
 
     fileprivate init(postgres: Postgres, name: String) {
         self.postgres = postgres
@@ -191,6 +212,9 @@ public final class TestDatabase: Sendable {
     }
 
     deinit { postgres.drop(name) }
+
+    /// Where this role reaches it.
+    public func url(as role: String) -> String { postgres.url(name, as: role) }
 
     /// A connection of the caller's own; not for several threads.
     public func connect(timeout: Int = 30_000) -> Database {

@@ -17,24 +17,25 @@ postgres_bin() { # [DATA]: where the programs are of the version that made DATA,
     echo "/usr/lib/postgresql/$made_by/bin"
 }
 
-make_cluster() { # DATA [ACCOUNT=ROLE…]: each account may be these roles; with none given anyone may be any (tests, in a 0700 folder)
-    local data=$1 new=$1.new account=peer flags=()
-    shift
-    (($#)) || account=trust flags=(--no-sync)
+make_cluster() { # DATA [peer]: map_accounts then says which account may be which role; without, anyone may be anyone (tests, in a 0700 folder)
+    local data=$1 new=$1.new method=${2-trust} flags=()
+    [[ $method == peer ]] || flags=(--no-sync)
     rm -rf "$new"
     install -d -m 700 ${as_postgres:+-o postgres -g postgres} "$new"
     (
         exec {folder}<"$new"
         bin=$(postgres_bin)
         cd /
-        exec setpriv --pdeathsig TERM "${as_postgres[@]}" "$bin/initdb" -D "/proc/self/fd/$folder" --username postgres --auth "$account" \
+        exec setpriv --pdeathsig TERM --no-new-privs "${as_postgres[@]}" "$bin/initdb" -D "/proc/self/fd/$folder" --username postgres --auth "$method" \
             --encoding UTF8 --locale C.UTF-8 --data-checksums --no-instructions "${flags[@]}"
     ) || return
-    if (($#)); then
-        echo "local all all peer map=accounts" >"$new/pg_hba.conf"
-        printf 'accounts %s\n' "${@/=/ }" >"$new/pg_ident.conf"
-    fi
     mv "$new" "$data" # only a whole cluster gets the name
+}
+
+# Says which account may be which role: in DATABASE, and elsewhere only the superuser. One line each: Postgres 15 knows no pattern for roles.
+map_accounts() { # DATA DATABASE ACCOUNT=ROLE…
+    printf 'local %s peer map=accounts\n' "all postgres" "$2 all" >"$1/pg_hba.conf"
+    printf 'accounts %s\n' "${@:3}" | tr = ' ' >"$1/pg_ident.conf"
 }
 
 run_postgres() { # DATA SOCKETS [SETTING=VALUE…]: become the server; it logs to stderr, and ends when its parent does
@@ -42,7 +43,7 @@ run_postgres() { # DATA SOCKETS [SETTING=VALUE…]: become the server; it logs t
     bin=$(postgres_bin "$1")
     exec {folder}<"$1"
     cd /
-    exec setsid setpriv --pdeathsig INT "${as_postgres[@]}" "$bin/postgres" -D "/proc/self/fd/$folder" "${settings[@]/#/--}"
+    exec setsid setpriv --pdeathsig INT --no-new-privs "${as_postgres[@]}" "$bin/postgres" -D "/proc/self/fd/$folder" "${settings[@]/#/--}"
 }
 
 # For tests: nothing survives a crash of the machine
@@ -57,11 +58,12 @@ wait_for_postgres() { # SOCKETS PID: until it answers (recovery after a crash ta
 }
 
 # A database is copied as files, as before Postgres 15: through the buffers it leaves 3 MB of them in use that nobody reads again.
-make_database() { # SOCKETS NAME ROLE: where they don't exist yet
+make_database() { # SOCKETS NAME ROLE: where they don't exist yet; the role owns it, and nobody logs in as that
     "$(postgres_bin)/psql" -qX -v ON_ERROR_STOP=1 -h "$1" -p 5432 -U postgres postgres <<SQL
-select 'create role $3 login' where not exists (select from pg_roles where rolname = '$3') \gexec
+select 'create role $3 nologin' where not exists (select from pg_roles where rolname = '$3') \gexec
 select 'create database $2 owner $3' ||
     case when current_setting('server_version_num')::int < 150000 then '' else ' strategy file_copy' end
     where not exists (select from pg_database where datname = '$2') \gexec
+alter role $3 nologin
 SQL
 }

@@ -13,7 +13,7 @@ begin
     if a.verdict = 'replayed' then a := turn_replayed(kept); end if;
     if a.verdict is not null then return a; end if;
 
-    perform hold_rooms(caller.user_id, true);
+    perform hold_rooms(array[caller.user_id], true);
     select * into old from message_of(caller.user_id, room, message);
     a.verdict := case
         when old.id is null then 'not_found'

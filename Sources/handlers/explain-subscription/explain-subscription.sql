@@ -1,5 +1,5 @@
 -- Why the caller is on the plan that they are on: what Stripe said, what the operator gave, which events came.
-create function api.explain_subscription(caller caller, details jsonb, out verdict text, out standing text, out json json)
+create function api.explain_subscription(caller caller, details jsonb, out verdict text, out json json)
 language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not is_signed_in(caller) then

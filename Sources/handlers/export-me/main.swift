@@ -1,7 +1,5 @@
 import Common
 
-struct Line: Decodable { let line: String }
-
 serve { request, database in
     let caller = try request.caller()
     let begun: Done = try database.call(
@@ -14,10 +12,8 @@ serve { request, database in
         // One view of all of it, of which a few rows at a time are in memory here.
         try database.snapshot {
             let _: Done = try database.call("export_me_open", caller)
-            while true {
-                let lines: [Line] = try database.callAll("export_me_lines", 32)
-                if lines.isEmpty { break }
-                try write(Array(lines.map { $0.line + "\n" }.joined().utf8))
+            try database.callInPieces("export_me_lines", caller) { lines in
+                try write(Array(lines.map { $0 + "\n" }.joined().utf8))
             }
         }
         try write(Array("{\"type\":\"end\"}\n".utf8))

@@ -2,7 +2,7 @@ import Common
 
 struct Listed: Decodable {
     /// Where the page after this one starts, nothing where there is none; a new line; the entries.
-    let page: String
+    let page: [UInt8]
     let version: Int?
     let isHit: Bool
 
@@ -32,8 +32,6 @@ serve { request in
             headers += [("ETag", etag), ("Cache-Control", "private, no-cache")]
             if listed.isHit, request.matches(etag: etag) { return Response(status: 304, headers: headers) }
         }
-        let end = listed.page.utf8.firstIndex(of: UInt8(ascii: "\n")) ?? listed.page.endIndex
-        let (next, entries) = (String(listed.page[..<end]), String(listed.page[end...].dropFirst()))
-        return .json("{\(page.members("chatrooms", entries, next: next))}", headers: headers)
+        return .json(page.answer("chatrooms", listed.page), headers: headers)
     }
 }

@@ -14,7 +14,7 @@ $$;
 -- Makes a list of the invoices that Stripe showed, and keeps it, unless there was something new of them meanwhile; store_subscriptions()
 -- forgets it.
 create function api.list_invoices_end(
-    caller caller, asked timestamptz, invoices jsonb, out verdict text, out standing text, out json json
+    caller caller, asked timestamptz, invoices jsonb, out verdict text, out json json
 ) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if not has_session(caller) then

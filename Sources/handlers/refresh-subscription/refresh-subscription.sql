@@ -27,7 +27,7 @@ $$;
 -- Stores what Stripe said, where it was asked, and tells how things stand.
 create function api.refresh_subscription_end(
     caller caller, customer text, asked timestamptz, said jsonb, grace_days int, details jsonb,
-    out verdict text, out standing text, out json json
+    out verdict text, out json json
 ) language plpgsql security definer set search_path = public, pg_temp as $$
 begin
     if has_session(caller) then

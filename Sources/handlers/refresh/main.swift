@@ -21,9 +21,10 @@ serve { request, database in
         RefreshToken.overlapSeconds, Settings.sessionSeconds, request.address, request.header("USER_AGENT"))
 
     // Another process, with another first key, may have made the current token.
-    guard let key = Settings.tokenKeys.first(where: { used.next(key: $0).hash == renewed.hash }) else {
+    guard let key = Settings.tokenKeys[.refresh].first(where: { used.next(key: $0).hash == renewed.hash }) else {
         throw RefreshToken.invalid
     }
     return try .signIn(
-        user: user, json: renewed.json, refresh: used.next(key: key), key: key, time: renewed.seconds)
+        user: user, json: renewed.json, refresh: used.next(key: key), key: Settings.tokenKeys.signingKey(beside: key),
+        time: renewed.seconds)
 }

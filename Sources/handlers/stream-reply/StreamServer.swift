@@ -35,6 +35,7 @@ final class StreamServer {
         headers: [("Retry-After", "5")])
 
     init() {
+        Hardening.apply()
         Settings.check()
         signal(SIGPIPE, SIG_IGN)
         limit = min(Settings.number("STREAMS", default: 10_000, in: 1...1_000_000), descriptorLimit() - 64)

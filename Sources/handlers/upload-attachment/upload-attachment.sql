@@ -43,7 +43,7 @@ create function api.upload_attachment(
 declare a attachments;
 begin
     -- One of a user's at a time, so that what is stored already stays so until the commit.
-    perform pg_advisory_xact_lock(uuid_hash_extended(caller.user_id, 5));
+    perform pg_advisory_xact_lock(storage_lock(caller.user_id));
     select b.verdict into verdict from begin_request(caller, once, null, 0) b;
     if verdict in ('replayed', 'idempotency_mismatch') then verdict := 'idempotency_running'; end if;
     if verdict is not null then return; end if;

@@ -50,7 +50,7 @@ struct DeltasTests {
             """
             create table written (
                 number int generated always as identity, message_id uuid, attempt int, start int, text text, of_others int);
-            create function note_written() returns trigger language plpgsql as $$
+            create function note_written() returns trigger language plpgsql security definer as $$
             begin
                 insert into written (message_id, attempt, start, text, of_others)
                 select new.message_id, new.attempt, new.start, new.text, count(*) from deltas d

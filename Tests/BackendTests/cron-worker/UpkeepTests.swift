@@ -111,7 +111,7 @@ struct UpkeepTests {
         try world.database.script(
             """
             create table batches (at timestamptz not null, size int not null);
-            create function note_batch() returns trigger language plpgsql as $$
+            create function note_batch() returns trigger language plpgsql security definer as $$
             begin
                 insert into batches select clock_timestamp(), count(*) from gone having count(*) > 0;
                 return null;

@@ -27,7 +27,7 @@ $$;
 -- Has the rows of one room, or of all that is the owner's where `room` is NULL, and of the work on it, to itself until the
 -- commit, and locks out whoever would begin more of it: what is read after this is all there is.
 --
--- Senders hold the owner's lock and then look for their room (message_arrives), workers lock the job or the room for which they
+-- Senders hold the owner's lock and then look for their room (hold_rooms), workers lock the job or the room for which they
 -- store something, and sign-ins lock the user. They take these in any order, so they are waited for briefly and with none of the
 -- locks kept: a deadlock would cost them their work.
 create or replace function lock_for_deletion(owner uuid, room uuid) returns void language plpgsql as $$
@@ -35,7 +35,7 @@ begin
     loop
         begin
             perform set_config('lock_timeout', '100ms', true);
-            perform pg_advisory_xact_lock(uuid_hash_extended(owner, 1));
+            perform pg_advisory_xact_lock(rooms_lock(owner));
             perform from users u where u.id = owner and room is null for update;
             perform from sessions s where s.user_id = owner and room is null for update;
             perform from chatrooms r where r.user_id = owner and (room is null or r.id = room) for update;

@@ -55,7 +55,7 @@ declare
     moved int := 0;
     writing text[];
 begin
-    if not pg_try_advisory_xact_lock(7401334) then return false; end if;
+    if not pg_try_advisory_xact_lock(generations_lock()) then return false; end if;
     -- The sequence of a restored dump may be ahead of its table.
     insert into job_generations (number, changes) values (newest, changes) on conflict do nothing;
     select * into last from job_generations g where g.number >= newest order by g.number desc limit 1;

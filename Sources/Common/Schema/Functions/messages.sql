@@ -41,7 +41,7 @@ create or replace function finish_word(reason text) returns text language sql im
 $$;
 
 -- Whether a reply was cut off before its end, but not for what it said, and can be continued.
-create or replace function is_cut_off(m messages) returns boolean language plpgsql stable as $$
+create or replace function is_cut_off(m messages) returns boolean language plpgsql immutable as $$
 declare word text := finish_word(m.finish_reason);
 begin
     return m.content <> '' and case m.status

@@ -9,7 +9,7 @@ create or replace function fork(owner uuid, room uuid, original uuid) returns ta
 language plpgsql as $$
 begin
     -- Before the room's row, because whoever deletes rooms takes them in this order.
-    perform pg_advisory_xact_lock_shared(uuid_hash_extended(owner, 1));
+    perform pg_advisory_xact_lock_shared(rooms_lock(owner));
     update chatrooms r set branch = r.branches + 1, branches = r.branches + 1
     where r.user_id = owner and r.id = room returning r.branch into made;
     if not found then return; end if;

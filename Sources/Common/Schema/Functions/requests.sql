@@ -33,7 +33,7 @@ create or replace function recall(
     owner uuid, once once, may_wait boolean default true, out verdict text, out answer json
 ) language plpgsql as $$
 declare
-    key_lock bigint := hashtextextended(once.key, uuid_hash_extended(owner, 3));
+    key_lock bigint := request_lock(owner, once.key);
 begin
     if not pg_try_advisory_xact_lock(key_lock) then
         verdict := 'idempotency_running';

@@ -25,22 +25,25 @@ $$;
 -- Writers share the lock, so that they do not wait for each other's commit.
 create or replace function forget_chatroom_list(owner uuid) returns void language plpgsql as $$
 begin
-    perform hold_rooms(owner, true);
+    perform hold_rooms(array[owner], true);
 end
 $$;
 
--- Has a user's messages and rooms deleted by nobody until the transaction ends, and their list of rooms made anew. False where somebody
--- is at it and may_wait is false.
-create or replace function hold_rooms(owner uuid, may_wait boolean) returns boolean language plpgsql as $$
+drop function if exists hold_rooms(uuid, boolean);
+
+-- Has the messages and rooms of users deleted by nobody until the transaction ends, and their lists of rooms made anew. Gives those users
+-- for whom that holds: all, unless somebody is at it and may_wait is false.
+create or replace function hold_rooms(owners uuid[], may_wait boolean) returns uuid[] language plpgsql as $$
 begin
     if may_wait then
-        perform pg_advisory_xact_lock_shared(uuid_hash_extended(owner, 1));
-    elsif not pg_try_advisory_xact_lock_shared(uuid_hash_extended(owner, 1)) then
-        return false;
+        perform pg_advisory_xact_lock_shared(rooms_lock(o)) from unnest(owners) o;
+    else
+        owners := array(select o from unnest(owners) o where pg_try_advisory_xact_lock_shared(rooms_lock(o)));
     end if;
     -- The second key is of the release before.
-    delete from cache where key in ('rooms:' || owner, 'chatrooms:' || owner);
-    return true;
+    delete from cache where key = any(array(
+        select l.name || o from unnest(owners) o cross join unnest('{rooms:,chatrooms:}'::text[]) l (name)));
+    return owners;
 end
 $$;
 

@@ -1,3 +1,9 @@
+-- Whether a session lives. An endpoint that is called all the time asks this in its own statement, beside whether the session is used
+-- already (is_unused), and only if not both is_signed_in.
+create or replace function lives(s sessions) returns boolean language sql stable as $$
+    select s.ended_at is null and s.expires_at > now()
+$$;
+
 -- Whether the caller's session lives: what every protected endpoint asks first.
 --
 -- The first use of an access token of the last refresh is noted, after which the refresh token before is good no more. An access
