@@ -50,7 +50,7 @@ let package = Package(
             name: "CCurl", path: "Sources/Upstream/C/curl", pkgConfig: "libcurl",
             providers: [.apt(["libcurl4-openssl-dev"])]),
         .target(
-            name: "Common", dependencies: ["CFCGI", "CLinux", "CPQ", "CSodium"], exclude: ["C"],
+            name: "Common", dependencies: ["CFCGI", "CLinux", "CPQ", "CSodium"], exclude: ["C", "Schema/schema.sql"],
             resources: [.embedInCode("Schema"), .embedInCode("Passwords")]),
         // Each endpoint's function lies in its folder; the worker applies them.
         .target(

@@ -3,31 +3,39 @@ import TestSupport
 import Testing
 
 /// One name everywhere: whoever adds an endpoint is told here what was forgotten.
+@Suite(.threads)
 struct EndpointsTests {
     @Test
     func `Each endpoint has its folder, its line in Package swift, its route and its tests`() throws {
-        let folders = try names("Sources/handlers").filter { !$0.contains(".") }
+        try expectEndpointsEverywhere(in: projectFolder)
+    }
+
+    private func expectEndpointsEverywhere(in root: String) throws {
+        let folders = try names("\(root)/Sources/handlers").filter { !$0.contains(".") }
         #expect(folders.count >= 12)
-        #expect(try listed() == folders)
-        #expect(try routed() == folders)
-        let functions = try String(
-            contentsOfFile: "\(projectFolder)/Sources/handlers/EndpointFunctions.swift", encoding: .utf8)
+        #expect(try listed(in: root) == folders)
+        #expect(try routed(in: root) == folders)
+        let functions = try String(contentsOfFile: "\(root)/Sources/handlers/EndpointFunctions.swift", encoding: .utf8)
         let applied = functions.matches(of: /\("([a-z-]+)", PackageResources/).map { String($0.output.1) }
         #expect(Set(applied) == folders.subtracting(["health", "jwks"]))
-        let tests = try names("Tests/BackendTests/handlers")
+        let tests = try names("\(root)/Tests/BackendTests/handlers")
         #expect(tests == Set(folders.map { "\(typeName($0))Tests.swift" }))
     }
 
     @Test
     func `The contract has each route by its method, path and name`() throws {
-        let routes = try String(contentsOfFile: "\(projectFolder)/nginx/routes.conf", encoding: .utf8)
+        try expectRoutesInContract(in: projectFolder)
+    }
+
+    private func expectRoutesInContract(in root: String) throws {
+        let routes = try String(contentsOfFile: "\(root)/nginx/routes.conf", encoding: .utf8)
             .matches(of: /(?m)^"(?:~\^)?(?<method>[A-Z]+) (?<path>[^"$]+)\$?" +(?<name>[a-z-]+);/)
             .map { route in
                 // A named group of the pattern is a parameter of the contract.
                 let path = route.path.replacing(/\(\?<(?<name>[a-z_]+)>[^)]*\)/) { "{\($0.name)}" }
                 return "\(route.name): \(route.method) \(path.replacing("\\.", with: "."))"
             }
-        let operations = try Contract().operations
+        let operations = try Contract(in: root).operations
         #expect(Set(routes).count == routes.count && routes.count >= 33)
         #expect(Set(operations.map(\.id)).count == operations.count)
         #expect(Set(operations.map { "\($0.name): \($0.method) \($0.path)" }) == Set(routes))
@@ -35,7 +43,7 @@ struct EndpointsTests {
 
     @Test
     func `The contract has each code of an error, an endpoint's own at the endpoint, and no other`() throws {
-        let contract = try Contract()
+        let contract = try Contract(in: projectFolder)
         var sources = ""
         for file in try FileManager.default.subpathsOfDirectory(atPath: "\(projectFolder)/Sources") {
             guard ["swift", "sql"].contains(file.split(separator: ".").last) else { continue }
@@ -57,24 +65,93 @@ struct EndpointsTests {
         }
     }
 
-    private func names(_ folder: String) throws -> Set<String> {
-        Set(try FileManager.default.contentsOfDirectory(atPath: "\(projectFolder)/\(folder)"))
+    // MARK: bin/new-endpoint
+
+    @Test
+    func `bin new-endpoint adds an endpoint to every list`() throws {
+        let copy = try ProjectCopy()
+        for endpoint in [
+            ["list-tags", "GET", "/tags"], ["create-tag", "POST", "/tags"],
+            ["list-chatroom-tags", "GET", "/chatroom/{chatroom_id}/tags"], ["get-limits", "GET", "/user/limits"],
+        ] {
+            let made = try copy.run("bin/new-endpoint", endpoint)
+            #expect(made.exit == .code(0), "\(made.error)")
+            #expect(try listed(in: copy.path).contains(endpoint[0]))
+        }
+        try expectEndpointsEverywhere(in: copy.path)
+        try expectRoutesInContract(in: copy.path)
+        let purposes = try String(contentsOfFile: "\(copy.path)/Sources/Common/KeyPurpose.swift", encoding: .utf8)
+        #expect(purposes.contains("\"list-tags\","))
+        let checked = try Python.run(["\(copy.path)/Tests/Python/contract.py"])
+        #expect(checked.exit == .code(0), "\(checked.error)")
+        let requests = try String(contentsOfFile: "\(copy.path)/requests.http", encoding: .utf8)
+        let collection = try String(
+            contentsOfFile: "\(copy.path)/postman/gemini-chat-backend.postman_collection.json", encoding: .utf8)
+        #expect(requests.contains("\nGET {{base_url}}/chatroom/{{chatroom_id}}/tags\n"))
+        #expect(collection.contains("\"raw\": \"{{base_url}}/chatroom/{{chatroom_id}}/tags\""))
     }
 
-    private func listed() throws -> Set<String> {
-        let text = try String(contentsOfFile: "\(projectFolder)/Package.swift", encoding: .utf8)
+    @Test
+    func `bin new-endpoint refuses what cannot be an endpoint, and writes nothing`() throws {
+        let copy = try ProjectCopy()
+        let refusals: [(endpoint: [String], reason: String)] = [
+            (["get-me", "GET", "/tags"], "exists"), (["List-tags", "GET", "/tags"], "no name"),
+            (["list-", "GET", "/tags"], "no name"), (["list_tags", "GET", "/tags"], "no name"),
+            (["list-the-tags-of-all-chatrooms", "GET", "/tags"], "letters"), (["worker", "GET", "/tags"], "program"),
+            (["doze", "GET", "/tags"], "program"), (["quota", "GET", "/tags"], "QuotaTests"),
+            (["list-tags", "PUT", "/tags"], "PUT"), (["list-tags", "GET", "tags"], "no path"),
+            (["list-tags", "GET", "/tags/{tag_id}"], "tag_id"), (["list-tags", "GET", "/user/me"], "get-me"),
+        ]
+        for (endpoint, reason) in refusals {
+            let refused = try copy.run("bin/new-endpoint", endpoint)
+            #expect(refused.exit == .code(1))
+            #expect(refused.error.hasPrefix("bin/new-endpoint: ") && refused.error.contains(reason), "\(refused.error)")
+        }
+        #expect(try copy.run("/usr/bin/diff", ["-r", "\(projectFolder)/Sources", "Sources"]).exit == .code(0))
+        #expect(try copy.run("/usr/bin/cmp", ["\(projectFolder)/openapi.yaml", "openapi.yaml"]).exit == .code(0))
+    }
+
+    private func names(_ folder: String) throws -> Set<String> {
+        Set(try FileManager.default.contentsOfDirectory(atPath: folder))
+    }
+
+    private func listed(in root: String) throws -> Set<String> {
+        let text = try String(contentsOfFile: "\(root)/Package.swift", encoding: .utf8)
         let list = try #require(text.firstMatch(of: /let endpoints = \[(?<names>[^\]]*)\]/)).output.names
         return Set(list.matches(of: /"([a-z-]+)"/).map { String($0.output.1) })
     }
 
-    private func routed() throws -> Set<String> {
-        let text = try String(contentsOfFile: "\(projectFolder)/nginx/routes.conf", encoding: .utf8)
+    private func routed(in root: String) throws -> Set<String> {
+        let text = try String(contentsOfFile: "\(root)/nginx/routes.conf", encoding: .utf8)
         return Set(text.matches(of: /(?m)^"[^"]*" +([a-z-]+);/).map { String($0.output.1) })
     }
 
     /// `send-otp` is `SendOTP`.
     private func typeName(_ endpoint: String) -> String {
         endpoint.split(separator: "-").map { ["otp", "jwks"].contains($0) ? $0.uppercased() : $0.capitalized }.joined()
+    }
+}
+
+/// A copy of what bin/new-endpoint reads and writes.
+private struct ProjectCopy {
+    let folder: Folder
+    var path: String { folder.path }
+
+    init() throws {
+        folder = try Folder()
+        let parts = [
+            "Package.swift", "Sources", "Tests/BackendTests", "Tests/Python/contract.py", "bin", "nginx/routes.conf",
+            "openapi.yaml", "postman", "requests.http",
+        ]
+        let copying = try Executable(
+            "/usr/bin/env", ["-C", projectFolder, "cp", "-a", "--parents"] + parts + [folder.path], folder: folder.path)
+        guard try copying.wait() == .code(0) else { throw Executable.Failure(copying.error) }
+    }
+
+    /// Runs a program in it.
+    func run(_ program: String, _ arguments: [String]) throws -> (exit: Executable.Exit, error: String) {
+        let process = try Executable("/usr/bin/env", ["-C", path, program] + arguments, folder: path)
+        return (try process.wait(), process.error)
     }
 }
 
@@ -94,8 +171,8 @@ private struct Contract {
     /// The shared answers by their names.
     private let responses: [String: String]
 
-    init() throws {
-        text = try String(contentsOfFile: "\(projectFolder)/openapi.yaml", encoding: .utf8)
+    init(in root: String) throws {
+        text = try String(contentsOfFile: "\(root)/openapi.yaml", encoding: .utf8)
         let parts = text.split(separator: /(?m)^(?:paths|components):$/)
         operations = Contract.blocks(parts[1], indent: 2).flatMap { path, block in
             Contract.blocks(block, indent: 4).compactMap { method, text in

@@ -1,4 +1,5 @@
 import Common
+import Foundation
 import TestSupport
 import Testing
 
@@ -91,6 +92,18 @@ struct MigrationsTests {
         let rows = try test.dump()
         #expect(rows.contains { $0.contains("Is this in the dump?") })
         #expect(try rows == world.backend.database.dump())
+    }
+
+    @Test
+    func `schema sql shows what the migrations make`() throws {
+        let migrated = try Postgres.shared().createDatabase()
+        let script = "cd \"$0\" && . bin/lib/postgres.sh && . bin/lib/schema.sh && print_schema \"$1\""
+        let printing = try Executable(
+            "/bin/bash", ["-c", script, projectFolder, migrated.url], folder: folder.path)
+        #expect(try printing.wait() == .code(0), "\(printing.error)")
+        let file = try String(contentsOfFile: "\(projectFolder)/Sources/Common/Schema/schema.sql", encoding: .utf8)
+        let difference = file.split(separator: "\n").difference(from: printing.output.split(separator: "\n"))
+        #expect(difference.isEmpty, "run bin/schema, which writes schema.sql: \(difference.prefix(4).map { "\($0)" })")
     }
 
     private func migrate() throws -> Executable {
