@@ -1,4 +1,5 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
 
 /// The table of contents: every endpoint is an executable of this name in Sources/handlers.
@@ -32,6 +33,10 @@ let callers: Set = [
 /// Those of them that ask Postgres something, by the function NAME.sql in their folder.
 let callersOfPostgres = endpoints.filter { !["jwks", "health"].contains($0) }
 
+/// The Swift of the endpoints' folders: SwiftPM wants to know that the functions beside it are embedded without it.
+let handlerSources = (FileManager.default.subpaths(atPath: "\(Context.packageDirectory)/Sources/handlers") ?? [])
+    .filter { $0.hasSuffix(".swift") && $0 != "EndpointFunctions.swift" }
+
 let package = Package(
     name: "gemini-chat-backend",
     dependencies: [
@@ -54,7 +59,7 @@ let package = Package(
             resources: [.embedInCode("Schema"), .embedInCode("Passwords")]),
         // Each endpoint's function lies in its folder; the worker applies them.
         .target(
-            name: "EndpointFunctions", dependencies: ["Common"], path: "Sources/handlers",
+            name: "EndpointFunctions", dependencies: ["Common"], path: "Sources/handlers", exclude: handlerSources,
             sources: ["EndpointFunctions.swift"],
             resources: callersOfPostgres.map { .embedInCode("\($0)/\($0).sql") }),
         .target(name: "Upstream", dependencies: ["CCurl", "Common"], exclude: ["C"]),
