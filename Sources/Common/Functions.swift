@@ -11,6 +11,7 @@ public enum Functions {
         ("shared/chat", PackageResources.chat_sql),
         ("shared/codes", PackageResources.codes_sql),
         ("shared/deletion", PackageResources.deletion_sql),
+        ("shared/export", PackageResources.export_sql),
         ("shared/ids", PackageResources.ids_sql),
         ("shared/jobs", PackageResources.jobs_sql),
         ("shared/locks", PackageResources.locks_sql),
@@ -41,14 +42,19 @@ public enum Functions {
             // Functions name each other, in any order.
             try database.execute("select set_config('check_function_bodies', 'off', true)")
             let files = shared + endpoints
-            let applied = try database.rows(Applied.self, "select file, hash from functions")
+            let applied = try database.rows(
+                Applied.self,
+                """
+                select file, hash, not exists (select from unnest(makes) m where to_regprocedure(m) is null) as is_whole
+                from functions
+                """)
             for gone in applied where !files.contains(where: { $0.name == gone.file }) {
                 try drop(gone.file, from: database)
                 try database.execute("delete from functions where file = \(gone.file)")
             }
             let new = try files.filter { file in
                 let hash = Sodium.sha256(file.sql).hex
-                if applied.contains(where: { $0.file == file.name && $0.hash == hash }) { return false }
+                if applied.contains(where: { $0.file == file.name && $0.hash == hash && $0.isWhole }) { return false }
                 try drop(file.name, from: database)
                 let others = try made(in: database)
                 try database.script(String(decoding: file.sql, as: UTF8.self))
@@ -68,6 +74,13 @@ public enum Functions {
     private struct Applied: Decodable {
         let file: String
         let hash: String
+        /// Whether all that it made is still there.
+        let isWhole: Bool
+
+        enum CodingKeys: String, CodingKey {
+            case file, hash
+            case isWhole = "is_whole"
+        }
     }
 
     /// The functions of all endpoints, each with the types of its parameters.

@@ -18,14 +18,34 @@ public enum Roles {
         try database.script(String(decoding: PackageResources.roles_sql, as: UTF8.self))
     }
 
-    /// Whether each endpoint that calls Postgres has a role; if not, all run under one.
-    public static func areThere(in database: Database) throws -> Bool {
-        try database.row(
-            Bool.self,
-            """
-            select not exists (
-                select from functions f where f.file not like 'shared/%'
-                    and not exists (select from pg_roles r where r.rolname = 'chat-' || f.file))
-            """) ?? false
+    /// What an operator should know of who may do what, a line each.
+    public static func remarks(in database: Database) throws -> [String] {
+        let (without, isSuperuser) = (
+            try database.row(
+                Int.self,
+                """
+                select count(*) from functions f where f.file not like 'shared/%' and not exists (
+                    select from pg_roles r where r.rolname = 'chat-' || f.file
+                        and has_function_privilege(r.oid, to_regprocedure(f.makes[1]), 'execute'))
+                """) ?? 0,
+            try database.row(
+                Bool.self,
+                "select r.rolsuper from pg_tables t join pg_roles r on r.rolname = t.tableowner where t.tablename = 'migrations'"
+            )
+                ?? false
+        )
+        var remarks: [String] = []
+        if without > 0 {
+            remarks.append(
+                """
+                \(without) endpoints have no role of their own and need the owner's, which can read all tables: this role may not make roles \
+                (CREATEROLE), or PUBLIC may make objects here (revoke create on schema public, temporary on database), or a \
+                chat-… role has attributes or belongs to another
+                """)
+        }
+        if isSuperuser {
+            remarks.append("a superuser owns the tables, and the functions of endpoints run as that role")
+        }
+        return remarks
     }
 }

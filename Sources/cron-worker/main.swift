@@ -51,9 +51,7 @@ struct CronWorker: ParsableCommand {
                     try Migrations.apply(to: database)
                     + Functions.apply(endpointFunctions, to: database).map { "\($0).sql" }
                 print(applied.isEmpty ? "schema is up to date" : "applied \(applied.joined(separator: ", "))")
-                if try !Roles.areThere(in: database) {
-                    print("endpoints share a role, which can read all tables: this one may not make roles (CREATEROLE)")
-                }
+                for remark in try Roles.remarks(in: database) { Log.notice(remark) }
             } else {
                 try Worker().run(seconds: seconds)
             }

@@ -143,7 +143,8 @@ struct RolesTests {
         let given = [
             "select on additional to \"chat-get-me\"", "update (secret) on additional to public",
             "execute on function additional_function() to \"chat-signup\"",
-            "execute on function api.additional() to public", "usage on sequence additional_numbers to \"chat-login\"",
+            "execute on function api.additional() to public", "select (mobile) on users to \"chat-get-me\"",
+            "usage on sequence additional_numbers to \"chat-login\"",
             "usage on schema additional_schema to \"chat-ready\"",
             "create on schema public to \"chat-get-shared\"", "temporary on database \(test.name) to public",
             "usage on language plpgsql to public", "execute on function lo_create(oid) to public",
@@ -159,7 +160,6 @@ struct RolesTests {
         }
         // Of a schema that is not the program's nothing is taken back.
         try database.script("drop schema additional_schema")
-        try database.script("revoke update (secret) on additional from public")
         try migrate()
         let after = try database.rows(Right.self, RolesTests.rights)
         for right in after where !isAllowed(right) && !right.name.contains("additional") {
@@ -294,6 +294,43 @@ struct RolesTests {
         try empty.postgres.admin { try $0.script("alter database \(empty.name) owner to postgres") }
         try empty.connect().script(
             "reassign owned by \(name) to postgres; drop owned by \(name); drop role \(name)")
+    }
+
+    @Test
+    func `Where everybody may make objects, endpoints' roles get no rights, and the migrator is told`() throws {
+        // Of its own: roles are of the server.
+        let postgres = try Postgres()
+        let empty = try postgres.createDatabase(isEmpty: true)
+        let folder = try Folder()
+        func migrate() throws -> String {
+            let worker = try Executable(
+                "cron-worker", ["--migrate"], environment: ["DATABASE_URL": empty.url(as: "managed")],
+                folder: folder.path)
+            #expect(try worker.wait() == .code(0), "\(worker.error)")
+            return worker.error
+        }
+        func mayCall() throws -> Bool? {
+            try empty.connect().row(
+                Bool.self, "select has_function_privilege('chat-get-me', 'api.get_me(caller)', 'execute')")
+        }
+        try postgres.admin {
+            try $0.script("create role managed login createrole")
+            try $0.script("alter database \(empty.name) owner to managed")
+        }
+        // As in databases that were made by Postgres 14.
+        try empty.connect().script(
+            "alter schema public owner to postgres; grant create on schema public to public, managed")
+        #expect(try migrate().contains("have no role of their own"))
+        #expect(try mayCall() == false)
+        try empty.connect().script("revoke create on schema public from public")
+        #expect(try !migrate().contains("have no role of their own"))
+        #expect(try mayCall() == true)
+        // Whoever belongs to another role could do what that may: one of both has an end.
+        try empty.connect().script("grant pg_read_all_data to \"chat-get-me\"")
+        _ = try migrate()
+        let isMember = try empty.connect().row(
+            Bool.self, "select pg_has_role('chat-get-me', 'pg_read_all_data', 'member')")
+        #expect(try isMember != mayCall())
     }
 
     private func migrate() throws {

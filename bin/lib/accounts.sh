@@ -30,7 +30,8 @@ missing_accounts() { account_names | grep -vxFf <(getent passwd | cut -d: -f1) |
 make_account() { # NAME: with a group of its own; members of chat may ring the worker's doorbell and count connections
     local groups=(--groups chat)
     [[ $1 != chat-sandbox ]] || groups=()
-    useradd --system --user-group "${groups[@]}" --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$1"
+    if getent group "$1" >/dev/null; then groups+=(--gid "$1"); else groups+=(--user-group); fi
+    useradd --system "${groups[@]}" --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin "$1"
 }
 
 # Which account may be which role of our own Postgres.

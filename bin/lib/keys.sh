@@ -15,9 +15,7 @@ make_token_keys() {
 # those tokens have expired, the endpoints verify them too.
 derive_keys() {
     local derived name value flags=()
-    if [[ ! -s $state/keys-derived ]]; then
-        if [[ -n $is_new_state ]]; then echo 0; else echo $((EPOCHSECONDS + ${ACCESS_TOKEN_SECONDS:-3600})); fi >"$state/keys-derived"
-    fi
+    [[ -s $state/keys-derived ]] || echo $((EPOCHSECONDS + ${ACCESS_TOKEN_SECONDS:-3600})) >"$state/keys-derived"
     old_tokens_end=$(<"$state/keys-derived")
     if ((EPOCHSECONDS < old_tokens_end)); then flags=(--old-tokens); else old_tokens_end=0; fi
     derived=$(export TOKEN_KEYS && ./cron-worker --keys "${flags[@]}" 2>>"$state/log/keys.log") ||
@@ -26,17 +24,19 @@ derive_keys() {
     while read -r name value; do keys[$name]=$value; done < <(printf '%s\n' "$derived")
 }
 
-# Takes the keys of old access tokens from the endpoints, one after another, when these tokens have expired.
+# Takes the keys of old access tokens from the endpoints, one after another, when these tokens have expired: as many as a second allows, for
+# whoever supervises calls this each second and has more to do.
 end_old_tokens() {
-    local name entry entries kept
-    old_tokens_end=0
+    local name entry entries kept began=$SECONDS
     for name in "${!keys[@]}"; do
         [[ ${keys[$name]} == *:old:* ]] || continue
+        ((SECONDS == began)) || return 0
         kept=
         IFS=, read -ra entries < <(printf '%s\n' "${keys[$name]}")
         for entry in "${entries[@]}"; do [[ $entry == *:old:* ]] || kept+=${kept:+,}$entry; done
         keys[$name]=$kept
         restart "$name"
     done
+    old_tokens_end=0
     say "access tokens of the release before have expired; the endpoints have restarted without the keys for them"
 }

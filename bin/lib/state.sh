@@ -1,14 +1,12 @@
 # shellcheck shell=bash
 # The state folder is one bin/serve's at a time. Sourced by bin/serve, whose say, die, state, endpoints and child it uses.
 
-is_new_state=
-
 # Every child inherits the lock: it is free when the last of them has ended. The file has the pid of bin/serve, then those of its children.
 lock_state() {
-    local lock first holders log
+    local lock first holders log is_new=
     mkdir -p "$state" 2>/dev/null || true # the next line says it
     [[ -d $state && -w $state ]] || die "cannot write to STATE_DIR $state"
-    [[ -e $state/lock ]] || is_new_state=yes
+    [[ -e $state/lock ]] || is_new=yes
     if ! flock -n "$state/lock" true; then
         first=$(head -1 "$state/lock")
         holders=$(lock_holders)
@@ -19,6 +17,8 @@ lock_state() {
     exec {lock}<"$state/lock" # to read: no child can write there
     flock -w 2 "$lock" || die "STATE_DIR $state is in use"
     note_children
+    # A new state knows no tokens of the release before (keys.sh).
+    [[ -z $is_new ]] || echo 0 >"$state/keys-derived"
     mkdir -p "$state/log"
     chmod 700 "$state/log"
     for log in "$state"/log/*.log; do [[ ! -e $log ]] || mv "$log" "$log.1"; done

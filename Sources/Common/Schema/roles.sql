@@ -2,6 +2,9 @@
 --
 -- The role of an endpoint, chat-NAME, may connect and call the functions of its own file. The worker's and the operator's may read and write
 -- rows. PUBLIC may do nothing. Roles are made where the migrator may make them; the rights of those that are there are made right.
+--
+-- An endpoint's role gets rights only where it can get no others: where PUBLIC may make objects, it could put some in the place of those that
+-- functions name; and so could one that has attributes or belongs to another role (Roles.remarks tells of such).
 do $$
 declare
     is_superuser boolean := (select r.rolsuper from pg_roles r where r.rolname = current_user);
@@ -9,6 +12,7 @@ declare
     owner name := (select t.tableowner from pg_tables t where t.schemaname = 'public' and t.tablename = 'migrations');
     wanted name[] := array(select 'chat-' || f.file from functions f where f.file not like 'shared/%')
         || '{chat-worker,chat-operator}'::name[];
+    is_closed boolean;
     role name;
     change record;
 begin
@@ -20,16 +24,22 @@ begin
             exception when duplicate_object or unique_violation then
                 null; -- Whoever migrates another database of this server made it.
             end;
-            if exists (
+            if is_superuser and exists (
                 select from pg_roles r where r.rolname = role
                     and (r.rolsuper or r.rolcreatedb or r.rolcreaterole or r.rolreplication or r.rolbypassrls))
             then
                 execute format('alter role %I nosuperuser nocreatedb nocreaterole noreplication nobypassrls', role);
             end if;
+            -- An operator may well belong to others, such as pg_monitor.
             for change in
-                select m.roleid::regrole as of from pg_auth_members m where m.member = to_regrole(quote_ident(role))
+                select m.roleid::regrole as of from pg_auth_members m
+                where m.member = to_regrole(quote_ident(role)) and role <> 'chat-operator'
             loop
-                execute format('revoke %s from %I', change.of, role);
+                begin
+                    execute format('revoke %s from %I', change.of, role);
+                exception when insufficient_privilege then
+                    null; -- Then the role gets no rights.
+                end;
             end loop;
         end loop;
     end if;
@@ -70,11 +80,28 @@ begin
     execute format('alter default privileges for role %I revoke execute on functions from public', owner);
     execute format('alter default privileges for role %I revoke usage on types from public', owner);
 
+    is_closed := not exists (
+        select from pg_namespace n, pg_database d where n.nspname = 'public' and d.datname = current_database() and (
+            has_schema_privilege('public', n.oid, 'create') and not pg_has_role(n.nspowner, 'usage')
+            or has_database_privilege('public', d.oid, 'temporary') and not pg_has_role(d.datdba, 'usage')));
+
+    -- Of columns nobody has rights by themselves.
+    for change in
+        select distinct c.oid::regclass as name, case when a.grantee = 0 then 'public' else a.grantee::regrole::text end as grantee
+        from pg_attribute t join pg_class c on c.oid = t.attrelid cross join lateral aclexplode(t.attacl) a
+        where c.relnamespace = 'public'::regnamespace and pg_has_role(c.relowner, 'usage')
+            and (a.grantee = 0 or a.grantee in (select r.oid from pg_roles r where r.rolname like 'chat-%'))
+    loop
+        execute format('revoke all on %s from %s', change.name, change.grantee);
+    end loop;
+
     for change in
         with roles as (
             select r.oid, r.rolname as name, f.makes
             from pg_roles r left join functions f on r.rolname = 'chat-' || f.file
-            where r.rolname = any(wanted)
+            where r.rolname = any(wanted) and (f.file is null or is_closed
+                and not (r.rolsuper or r.rolcreatedb or r.rolcreaterole or r.rolreplication or r.rolbypassrls)
+                and not exists (select from pg_auth_members m where m.member = r.oid))
         ), objects as (
             select 'database' as kind, quote_ident(d.datname) as name, d.datdba as owner, d.oid,
                 'system' as schema, coalesce(d.datacl, acldefault('d', d.datdba)) as acl
@@ -100,7 +127,7 @@ begin
                 when o.kind = 'database' then '{connect}'
                 when o.kind = 'schema' then case when (o.name = 'api') = (r.makes is not null) then '{usage}' end
                 when o.kind = 'routine' and r.makes is not null then
-                    case when exists (select from unnest(r.makes) m where m::regprocedure = o.oid) then '{execute}' end
+                    case when exists (select from unnest(r.makes) m where to_regprocedure(m) = o.oid) then '{execute}' end
                 when r.makes is not null or o.schema = 'api' then '{}'
                 when o.kind = 'routine' then '{execute}'
                 when o.kind = 'sequence' then '{usage,select,update}'
@@ -110,7 +137,7 @@ begin
         ), actual as (
             select a.grantee, o.kind, o.name, lower(a.privilege_type) as privilege
             from objects o cross join lateral aclexplode(o.acl) a
-            where a.grantee <> o.owner and (a.grantee = 0 or a.grantee in (select r.oid from roles r))
+            where a.grantee <> o.owner and (a.grantee = 0 or a.grantee in (select r.oid from pg_roles r where r.rolname like 'chat-%'))
         ), changes as (
             select 'grant' as verb, 'to' as word, t.* from (select * from theirs except select * from actual) t
             union all

@@ -31,6 +31,11 @@ begin
     end if;
     is_hit := false;
     if is_usual then
+        -- Of a session that is used for the first time.
+        select c.value, (date_part('epoch', c.expires_at) * 1000000)::bigint into page, version
+        from cache c where c.key = 'rooms:' || owner and c.expires_at > now();
+        is_hit := found;
+        if is_hit then return; end if;
         -- See forget_chatroom_list.
         is_alone := pg_try_advisory_xact_lock(rooms_lock(owner));
     end if;

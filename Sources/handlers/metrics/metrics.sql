@@ -5,51 +5,9 @@
 create function api.metrics(otp_per_day int, out verdict text, out body text)
 language plpgsql stable security definer set search_path = public, pg_temp set enable_bitmapscan = off as $$
 declare
-    counts text[];
-    ages text[];
     share float8;
 begin
-    -- The jobs of each state, in the order of the index that is there for them: without it more than are counted would be read.
-    with counted as (
-        select j.kind, j.state, count(*) as count, min(j.run_at) as oldest
-        from open_job_generations g cross join lateral (
-            select * from (
-                select kind, state, run_at from jobs where generation = g.number and state = 'ready' and kind = 'reply'
-                order by user_id, lane, id limit 10000
-            ) j
-            union all
-            select j.* from unnest(enum_range(null::job_kind)) k (kind) cross join lateral (
-                select kind, state, run_at from jobs
-                where generation = g.number and state = 'ready' and kind <> 'reply' and kind = k.kind order by run_at limit 10000
-            ) j
-            union all
-            select * from (
-                select kind, state, run_at from jobs where generation = g.number and state = 'waiting'
-                order by run_at limit 10000
-            ) j
-            union all
-            select * from (
-                select kind, state, run_at from jobs
-                where state <> 'ready' and (generation, state) >= (g.number, 'running')
-                    and (generation, state) <= (g.number, 'running')
-                order by generation, state, user_id, lane limit 10000
-            ) j
-        ) j
-        group by j.kind, j.state
-    )
-    select
-        array(
-            select sample(coalesce(j.count, 0), 'kind', kind::text, 'state', state::text)
-            from unnest(enum_range(null::job_kind)) k (kind) cross join unnest(enum_range(null::job_state)) s (state)
-            left join counted j using (kind, state)
-            order by kind, state),
-        array(
-            select sample(greatest(0, extract(epoch from now() - j.oldest)), 'kind', j.kind::text)
-            from counted j where j.state = 'ready' order by j.kind)
-    into counts, ages;
-    body := metric('jobs', 'gauge', 'Jobs by kind and state, of which 10000 are counted at most.', counts)
-        || metric(
-            'oldest_ready_job_seconds', 'gauge', 'For how long the oldest job that may begin has been waiting.', ages);
+    body := job_metrics();
 
     body := body || metric(
         'replies_total', 'counter', 'Replies that ended, as their workers count them every few seconds.', array(

@@ -20,6 +20,15 @@ declare
     answers turn_answer[] := array[]::turn_answer[];
 begin
     if not is_alone then perform set_config('lock_timeout', '500ms', true); end if;
+    -- The key before the rooms, as all endpoints do. Those of several requests wait for none.
+    if is_alone and onces[1].key is not null and is_signed_in(callers[1]) then
+        select * into a.verdict, kept from recall(callers[1].user_id, onces[1]);
+        if a.verdict = 'replayed' then a := turn_replayed(kept); end if;
+        if a.verdict is not null then
+            return next a;
+            return;
+        end if;
+    end if;
     held := hold_rooms(array(select distinct c.user_id from unnest(callers) c), is_alone);
     for s in
         select x.n, x.user_id, x.session_id, x.content, e.id is not null as is_signed_in,
@@ -35,11 +44,11 @@ begin
         p := null;
         a := null;
         a.verdict := case when not s.is_signed_in then 'session_ended' when s.user_id <> all(held) then 'busy' end;
-        if s.is_first_use then perform use_session(s.user_id, s.session_id); end if;
-        if a.verdict is null and onces[s.n].key is not null then
-            select * into a.verdict, kept from recall(s.user_id, onces[s.n], is_alone);
+        if s.is_first_use then perform first_use(callers[s.n]); end if;
+        if a.verdict is null and not is_alone and onces[s.n].key is not null then
+            select * into a.verdict, kept from recall(s.user_id, onces[s.n], false);
             if a.verdict = 'replayed' then a := turn_replayed(kept); end if;
-            if a.verdict = 'idempotency_running' and not is_alone then a.verdict := 'busy'; end if;
+            if a.verdict = 'idempotency_running' then a.verdict := 'busy'; end if;
         end if;
         if a.verdict is null then
             a.verdict := case

@@ -53,17 +53,6 @@ create or replace function login_address_key(address inet) returns text language
     end
 $$;
 
--- Notes that the access token of the last refresh is used, once for each refresh. Always true, and waits for nobody: where the row
--- is locked, the next request notes it.
-create or replace function use_session(owner uuid, session uuid) returns boolean language plpgsql as $$
-begin
-    update sessions set is_unused = false
-    where user_id = owner and id = (
-        select s.id from sessions s where s.user_id = owner and s.id = session and s.is_unused for update skip locked);
-    return true;
-end
-$$;
-
 -- Whether a number's owner has used a session from this address (IPv6: /64) with this user agent lately. Sessions that were ended
 -- because somebody else had them don't count.
 create or replace function is_known_device(number text, address inet, agent text) returns bool language sql stable as $$

@@ -15,9 +15,22 @@ begin
     where user_id = c.user_id and id = c.session_id and ended_at is null and expires_at > now();
     if not found then return false; end if;
     if s.is_unused and c.token_time >= floor(extract(epoch from s.refreshed_at)) then
-        perform use_session(c.user_id, c.session_id);
+        perform first_use(c);
     end if;
     return true;
+end
+$$;
+
+-- Notes that an access token of the last refresh is used. Looked at anew, for another refresh may have come meanwhile; whoever does the same
+-- at this moment is not waited for.
+create or replace function first_use(c caller) returns void language plpgsql as $$
+begin
+    update sessions set is_unused = false
+    where user_id = c.user_id and id = (
+        select s.id from sessions s
+        where s.user_id = c.user_id and s.id = c.session_id and s.is_unused
+            and c.token_time >= floor(extract(epoch from s.refreshed_at))
+        for update skip locked);
 end
 $$;
 
