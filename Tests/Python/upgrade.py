@@ -196,7 +196,7 @@ class Person:
             answers.add("export-me", "cut short", (200,), whole[-100:])
 
     def pay(self):
-        self.call("refresh-subscription", "POST", "/subscription/refresh", 200)
+        self.call("refresh-subscription", "POST", "/subscription/refresh", 200, 429)  # once a minute and user
         self.call("subscription-portal", "POST", "/subscription/portal", 201, 409, headers=once())
         self.call("cancel-subscription", "POST", "/subscription/cancel", 200, 409)
         self.call("resume-subscription", "POST", "/subscription/resume", 200, 409)
@@ -220,7 +220,7 @@ class Person:
         self.call("purge-chatroom", "DELETE", f"/trash/{room}", 204, repeated=[404])
 
     def keep_file(self):
-        data = b"%PDF-1.7\n" + os.urandom(120_000)
+        data = b"%PDF-1.7\n" + os.urandom(120_000) + b"\nstartxref\n0\n%%EOF\n"
         headers = {"Content-Type": "application/pdf", **once()}
         kept = self.call("upload-attachment", "POST", "/attachment?name=a.pdf", 201, body=data, headers=headers)["id"]
         self.files[kept] = data
@@ -280,14 +280,14 @@ class Person:
             status, text = ask("GET", path, token)
             return json.loads(text) if status == 200 else {"status": status}
 
-        if get("/user/me").get("id") != self.id:
+        if get("/user/me").get("user", {}).get("id") != self.id:
             yield "their access token of before does not work"
-        if get("/user/me").get("username") not in self.names:
+        if get("/user/me").get("user", {}).get("username") not in self.names:
             yield "their name is another"
         status, text = ask("POST", "/auth/refresh", body={"refresh_token": self.refresh_token})
         renewed = json.loads(text) if status == 200 else {}
         self.refresh_token = renewed.get("refresh_token", self.refresh_token)
-        if get("/user/me", renewed.get("token")).get("id") != self.id:
+        if get("/user/me", renewed.get("token")).get("user", {}).get("id") != self.id:
             yield f"their session does not go on: {status}"
         for room, title in self.titles.items():
             if get(f"/chatroom/{room}?limit=1").get("title") != title:
