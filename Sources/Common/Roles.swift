@@ -20,22 +20,15 @@ public enum Roles {
 
     /// What an operator should know of who may do what, a line each.
     public static func remarks(in database: Database) throws -> [String] {
-        let (without, isSuperuser) = (
-            try database.row(
-                Int.self,
-                """
-                select count(*) from functions f where f.file not like 'shared/%' and not exists (
-                    select from pg_roles r where r.rolname = 'chat-' || f.file
-                        and has_function_privilege(r.oid, to_regprocedure(f.makes[1]), 'execute'))
-                """) ?? 0,
-            try database.row(
-                Bool.self,
-                "select r.rolsuper from pg_tables t join pg_roles r on r.rolname = t.tableowner where t.tablename = 'migrations'"
-            )
-                ?? false
-        )
         var remarks: [String] = []
-        if without > 0 {
+        let without = try database.row(
+            Int.self,
+            """
+            select count(*) from functions f where f.file not like 'shared/%' and not exists (
+                select from pg_roles r where r.rolname = 'chat-' || f.file
+                    and has_function_privilege(r.oid, to_regprocedure(f.makes[1]), 'execute'))
+            """)
+        if let without, without > 0 {
             remarks.append(
                 """
                 \(without) endpoints have no role of their own and need the owner's, which can read all tables: this role may not make roles \
@@ -43,7 +36,13 @@ public enum Roles {
                 chat-… role has attributes or belongs to another
                 """)
         }
-        if isSuperuser {
+        let isSuperuser = try database.row(
+            Bool.self,
+            """
+            select r.rolsuper from pg_class c join pg_roles r on r.oid = c.relowner
+            where c.oid = to_regclass('public.migrations')
+            """)
+        if isSuperuser == true {
             remarks.append("a superuser owns the tables, and the functions of endpoints run as that role")
         }
         return remarks

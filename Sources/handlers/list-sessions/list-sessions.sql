@@ -9,7 +9,7 @@ begin
     select coalesce(json_agg(j order by j.last_used_at desc, j.id), '[]') into json from (
         select s.id, s.id = caller.session_id as current, s.created_at, s.last_used_at, s.ip, s.user_agent
         from sessions s
-        where s.user_id = caller.user_id and s.ended_at is null and s.expires_at > now()
+        where s.user_id = caller.user_id and lives(s)
     ) j;
 end
 $$;

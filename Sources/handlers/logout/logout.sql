@@ -9,7 +9,7 @@ declare
     by_access boolean := has_session(caller);
     by_refresh boolean := exists (
         select from sessions s
-        where s.user_id = owner and s.id = session and s.ended_at is null and s.expires_at > now()
+        where s.user_id = owner and s.id = session and lives(s)
             and (is_genuine or s.refresh_hash = hash));
 begin
     if by_access then

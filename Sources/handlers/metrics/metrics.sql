@@ -46,7 +46,7 @@ begin
     share := looked_at('sessions');
     body := body || metric('sessions_live', 'gauge', 'Sessions that have not ended; of many, estimated from a part.', array(
         select sample(round(count(*) * 100 / share))
-        from sessions s tablesample system (share) repeatable (0) where s.ended_at is null and s.expires_at > now()));
+        from sessions s tablesample system (share) repeatable (0) where lives(s)));
 
     body := body || metric('table_rows', 'gauge', 'Rows of a table, as Postgres estimates them.', array(
         select sample(greatest(c.reltuples, 0), 'table', c.relname::text) from pg_class c

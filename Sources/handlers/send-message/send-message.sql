@@ -32,8 +32,7 @@ begin
     held := hold_rooms(array(select distinct c.user_id from unnest(callers) c), is_alone);
     for s in
         select x.n, x.user_id, x.session_id, x.content, e.id is not null as is_signed_in,
-            e.is_unused and x.token_time >= floor(extract(epoch from e.refreshed_at)) as is_first_use,
-            r.id as room, r.branch, u as owner
+            e.is_unused, r.id as room, r.branch, u as owner
         from unnest(callers, rooms, contents) with ordinality as x (user_id, session_id, token_time, room, content, n)
         left join sessions e on e.user_id = x.user_id and e.id = x.session_id and lives(e)
         left join chatrooms r on r.user_id = x.user_id and r.id = x.room and r.deleted_at is null
@@ -44,7 +43,7 @@ begin
         p := null;
         a := null;
         a.verdict := case when not s.is_signed_in then 'session_ended' when s.user_id <> all(held) then 'busy' end;
-        if s.is_first_use then perform first_use(callers[s.n]); end if;
+        if s.is_unused then perform first_use(callers[s.n]); end if;
         if a.verdict is null and not is_alone and onces[s.n].key is not null then
             select * into a.verdict, kept from recall(s.user_id, onces[s.n], false);
             if a.verdict = 'replayed' then a := turn_replayed(kept); end if;

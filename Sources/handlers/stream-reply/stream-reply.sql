@@ -29,7 +29,7 @@ begin
         left join messages m on m.user_id = s.user_id and m.chatroom_id = s.chatroom_id and m.id = s.id and exists (
             -- `offset 0` has each session looked up by its key.
             select from sessions c where c.user_id = s.user_id and c.id = s.session_id
-                and c.ended_at is null and c.expires_at > now() offset 0)
+                and lives(c) offset 0)
         left join lateral (
             select a.attempt, t.start, t.text, row_number() over () as number
             from (
@@ -72,7 +72,7 @@ begin
         cross join lateral message_json(m) j
         where exists (
             select from sessions c where c.user_id = s.user_id and c.id = s.session_id
-                and c.ended_at is null and c.expires_at > now() offset 0);
+                and lives(c) offset 0);
 end
 $$;
 
@@ -86,7 +86,7 @@ begin
         from unnest(descriptors, callers, rooms) as s (descriptor, user_id, session_id, token_time, chatroom_id)
         where not exists (
             select from sessions c where c.user_id = s.user_id and c.id = s.session_id
-                and c.ended_at is null and c.expires_at > now() offset 0
+                and lives(c) offset 0
         ) or not exists (select from room_of(s.user_id, s.chatroom_id) offset 0);
 end
 $$;

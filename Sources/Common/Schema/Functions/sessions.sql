@@ -6,23 +6,20 @@ $$;
 
 -- Whether the caller's session lives: what every protected endpoint asks first.
 --
--- The first use of an access token of the last refresh is noted, after which the refresh token before is good no more. An access
--- token of the same second counts as one.
+-- The first use of an access token of the last refresh is noted, after which the refresh token before is good no more.
 create or replace function is_signed_in(c caller) returns boolean language plpgsql as $$
-declare s record;
+declare is_unused boolean;
 begin
-    select is_unused, refreshed_at into s from sessions
-    where user_id = c.user_id and id = c.session_id and ended_at is null and expires_at > now();
+    select s.is_unused into is_unused from sessions s
+    where s.user_id = c.user_id and s.id = c.session_id and lives(s);
     if not found then return false; end if;
-    if s.is_unused and c.token_time >= floor(extract(epoch from s.refreshed_at)) then
-        perform first_use(c);
-    end if;
+    if is_unused then perform first_use(c); end if;
     return true;
 end
 $$;
 
--- Notes that an access token of the last refresh is used. Looked at anew, for another refresh may have come meanwhile; whoever does the same
--- at this moment is not waited for.
+-- Notes that an unused session is used, where this access token is of its last refresh: of the same second, or later. Several that note it at
+-- once do not wait for each other.
 create or replace function first_use(c caller) returns void language plpgsql as $$
 begin
     update sessions set is_unused = false
@@ -38,8 +35,7 @@ $$;
 create or replace function has_session(c caller) returns boolean language plpgsql as $$
 begin
     return exists (
-        select from sessions
-        where user_id = c.user_id and id = c.session_id and ended_at is null and expires_at > now());
+        select from sessions s where s.user_id = c.user_id and s.id = c.session_id and lives(s));
 end
 $$;
 
@@ -50,7 +46,7 @@ declare ended int;
 begin
     with ended as (
         update sessions s set ended_at = now(), end_reason = reason
-        where s.user_id = owner and (s.id = session) <> all_others and s.ended_at is null and s.expires_at > now()
+        where s.user_id = owner and (s.id = session) <> all_others and lives(s)
         returning s.id
     )
     insert into security_events (user_id, kind, ip, user_agent, detail)
